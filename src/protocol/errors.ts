@@ -26,6 +26,7 @@ export const ERRORS = {
   VERSION_MISMATCH: refused('no common protocol version: ours is {ours}, theirs is {theirs}; update the older one'),
   SERVER_BUSY: tryAgain('the server has too much to do just now; try again in a few seconds'),
   INTERNAL: refused('something failed that should not have ({reason}); nothing that was acknowledged is lost'),
+  STATE_DAMAGED: refused('{path} cannot be used ({reason}); {next}'),
   CANCELLED: { message: 'interrupted before it was done', retryable: true, exit: EXIT.interrupted },
 
   // Out of reach.
