@@ -1,0 +1,203 @@
+/** The calls of the other end that this end is answering. */
+import { z } from 'zod';
+import type { CommandSpec, IncomingCall } from './command.js';
+import { CreditGate } from './credit.js';
+import { ParleyError, toParleyError } from './errors.js';
+import { HEADER_BYTES, encodeCredit, encodeFrame, writeHeader } from './frame.js';
+import type { Frame } from './frame.js';
+import { decodeJson, encodeJson } from './json.js';
+import { MAX_CONTROL_BYTES, MAX_DATA_BYTES, MAX_OPEN_CALLS, STREAM_WINDOW_BYTES } from './limits.js';
+import { errorPayload } from './wire.js';
+import type { Wire } from './wire.js';
+
+/** Answers one call whose parameters were checked; what it throws becomes the error frame. */
+export type Answer = (spec: CommandSpec, params: unknown, call: IncomingCall) => Promise<object>;
+
+/** Room that a page leaves in its frame for the brackets around it. */
+const PAGE_BYTES = MAX_CONTROL_BYTES - 64;
+
+const callSchema = z.object({ command: z.string().max(64), params: z.unknown() });
+
+interface Served {
+  readonly abort: AbortController;
+  readonly credit: CreditGate;
+  readonly body: BodyQueue;
+}
+
+export class IncomingCalls {
+  readonly #wire: Wire;
+  readonly #open = new Map<number, Served>();
+  #specs: ReadonlyMap<string, CommandSpec> = new Map();
+  #answer: Answer | undefined;
+
+  constructor(wire: Wire) {
+    this.#wire = wire;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  serve(specs: Readonly<Record<string, CommandSpec>>, answer: Answer): void {
+    this.#specs = new Map(Object.values(specs).map((spec) => [spec.name, spec]));
+    this.#answer = answer;
+  }
+
+  receive(frame: Frame): void {
+    if (frame.kind === 'call') {
+      this.#begin(frame.id, decodeJson(frame.payload));
+      return;
+    }
+    const served = this.#open.get(frame.id);
+    if (served === undefined) return; // Answered already.
+    if (frame.kind === 'cancel') served.abort.abort(new ParleyError('CANCELLED'));
+    else if (frame.kind === 'credit') served.credit.grant(frame.payload.readUInt32BE());
+    else served.body.push(frame.payload);
+  }
+
+  abandon(): void {
+    for (const { abort, credit, body } of this.#open.values()) {
+      abort.abort(new ParleyError('CANCELLED'));
+      credit.close();
+      body.push(Buffer.alloc(0));
+    }
+  }
+
+  #begin(id: number, value: unknown): void {
+    const parsed = callSchema.safeParse(value);
+    if (!parsed.success || id === 0 || this.#open.has(id)) {
+      throw new ParleyError('PROTOCOL_ERROR', { reason: 'a call is not of its form' });
+    }
+    const { command, params } = parsed.data;
+    const served: Served = {
+      abort: new AbortController(),
+      credit: new CreditGate(STREAM_WINDOW_BYTES),
+      body: new BodyQueue((bytes) => this.#wire.send(encodeCredit(id, bytes))),
+    };
+    const busy = this.#open.size >= MAX_OPEN_CALLS;
+    this.#open.set(id, served);
+    this.#run(id, command, params, served, busy)
+      .catch((thrown: unknown) => {
+        const error = toParleyError(thrown);
+        this.#wire.send(encodeFrame('error', id, encodeJson(errorPayload(error))));
+      })
+      .finally(() => {
+        this.#open.delete(id);
+        served.credit.close();
+        // What belongs to the call and outlives it (a timer, a waiter) ends with it.
+        served.abort.abort(new ParleyError('CANCELLED'));
+      })
+      .catch((thrown: unknown) => this.#wire.destroy(toParleyError(thrown)));
+  }
+
+  async #run(id: number, command: string, params: unknown, served: Served, busy: boolean): Promise<void> {
+    if (busy) throw new ParleyError('SERVER_BUSY');
+    const spec = this.#specs.get(command);
+    if (spec === undefined || this.#answer === undefined) throw new ParleyError('UNKNOWN_COMMAND', { command });
+    const checked = spec.params.safeParse(params ?? {});
+    if (!checked.success) throw new ParleyError('BAD_REQUEST', { command, reason: firstIssue(checked.error) });
+    const { signal } = served.abort;
+    const result = await this.#answer(spec, checked.data, {
+      signal,
+      body: served.body,
+      emit: async (event) => {
+        await this.#wire.drained(signal);
+        this.#wire.send(encodeFrame('event', id, encodeJson(event)));
+      },
+      write: (bytes) => this.#write(id, served, bytes),
+      writeInPlace: (framed) => this.#writeInPlace(id, served, framed),
+    });
+    await this.#reply(id, spec, result, signal);
+  }
+
+  async #write(id: number, served: Served, bytes: Buffer): Promise<void> {
+    for (let at = 0; at < bytes.length; at += MAX_DATA_BYTES) {
+      const piece = bytes.subarray(at, at + MAX_DATA_BYTES);
+      await served.credit.take(piece.length);
+      await this.#wire.drained(served.abort.signal);
+      this.#wire.send(encodeFrame('data', id, piece));
+    }
+  }
+
+  async #writeInPlace(id: number, served: Served, framed: Buffer): Promise<void> {
+    const payloadBytes = framed.length - HEADER_BYTES;
+    await served.credit.take(payloadBytes);
+    await this.#wire.drained(served.abort.signal);
+    writeHeader(framed, 0, 'data', id, payloadBytes);
+    await this.#wire.sendInPlace(framed);
+  }
+
+  async #reply(id: number, spec: CommandSpec, result: object, signal: AbortSignal): Promise<void> {
+    const json = JSON.stringify(result);
+    const list = spec.pages === undefined ? undefined : (result as Record<string, unknown>)[spec.pages];
+    if (Buffer.byteLength(json) <= MAX_CONTROL_BYTES || spec.pages === undefined || !Array.isArray(list)) {
+      this.#wire.send(encodeFrame('reply', id, encodeJson(result)));
+      return;
+    }
+    for (const page of cutIntoPages(list)) {
+      await this.#wire.drained(signal);
+      this.#wire.send(encodeFrame('event', id, `{"type":"page","items":[${page}]}`));
+    }
+    this.#wire.send(encodeFrame('reply', id, encodeJson({ ...result, [spec.pages]: [] })));
+  }
+}
+
+function* cutIntoPages(items: readonly unknown[]): Generator<string> {
+  let page: string[] = [];
+  let pageBytes = 0;
+  for (const item of items) {
+    const json = JSON.stringify(item);
+    const bytes = Buffer.byteLength(json) + 1;
+    if (page.length > 0 && pageBytes + bytes > PAGE_BYTES) {
+      yield page.join(',');
+      page = [];
+      pageBytes = 0;
+    }
+    page.push(json);
+    pageBytes += bytes;
+  }
+  if (page.length > 0) yield page.join(',');
+}
+
+function firstIssue(error: z.ZodError): string {
+  const issue = error.issues[0];
+  if (issue === undefined) return 'unknown';
+  const where = issue.path.map(String).join('.');
+  return where === '' ? issue.message : `${where}: ${issue.message}`;
+}
+
+/** A call's byte stream as it comes in: at most a window of it waits, and what is taken is granted again. */
+class BodyQueue implements AsyncIterable<Buffer> {
+  readonly #grant: (bytes: number) => void;
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  #ended = false;
+  #wake: () => void = () => undefined;
+
+  constructor(grant: (bytes: number) => void) {
+    this.#grant = grant;
+  }
+
+  push(bytes: Buffer): void {
+    if (this.#ended) return;
+    if (bytes.length === 0) this.#ended = true;
+    this.#waitingBytes += bytes.length;
+    if (this.#waitingBytes > STREAM_WINDOW_BYTES) {
+      throw new ParleyError('PROTOCOL_ERROR', { reason: 'more bytes came than were granted' });
+    }
+    if (bytes.length > 0) this.#waiting.push(bytes);
+    this.#wake();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, void> {
+    while (true) {
+      const bytes = this.#waiting.shift();
+      if (bytes !== undefined) {
+        this.#waitingBytes -= bytes.length;
+        yield bytes;
+        this.#grant(bytes.length);
+      } else if (this.#ended) return;
+      else await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+}

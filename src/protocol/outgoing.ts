@@ -1,0 +1,232 @@
+/** The calls that this end has made and that are not answered yet. */
+import { z } from 'zod';
+import type { Clock } from './clock.js';
+import type { CommandSpec, ParamsIn, ResultOf } from './command.js';
+import { ParleyError, isErrorCode } from './errors.js';
+import type { ErrorDetails } from './errors.js';
+import { encodeCredit, encodeFrame } from './frame.js';
+import type { Frame } from './frame.js';
+import { decodeJson, encodeJson } from './json.js';
+import { CALL_DEADLINE_MS, MAX_DATA_BYTES, MAX_OPEN_CALLS, STREAM_WINDOW_BYTES } from './limits.js';
+import { CreditGate } from './credit.js';
+import type { Wire } from './wire.js';
+
+/** Items of a paged list that are taken at most: more than any list of ours, less than memory. */
+const MAX_PAGED_ITEMS = 2_000_000;
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Silence after which the call fails with TIMEOUT; default 30 s, none for unbounded commands. */
+  readonly deadlineMs?: number;
+  readonly onEvent?: (event: unknown) => void;
+  /** Takes the bytes before the reply, in order; more are asked for when it is done with some. */
+  readonly onBytes?: (bytes: Buffer) => void | Promise<void>;
+  /** The byte stream that goes with the call. */
+  readonly body?: AsyncIterable<Buffer> | Iterable<Buffer>;
+}
+
+interface OpenCall {
+  readonly spec: CommandSpec;
+  readonly options: CallOptions;
+  readonly pages: unknown[];
+  readonly credit: CreditGate;
+  /** Settles when all bytes so far were taken. */
+  taken: Promise<void>;
+  /** Bytes received that the other end was given no new credit for. */
+  uncredited: number;
+  readonly settle: (outcome: { value: unknown } | { error: ParleyError }) => void;
+  readonly touch: () => void;
+}
+
+const errorSchema = z.object({
+  code: z.string().max(64),
+  message: z.string().max(4096),
+  details: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.union([z.string(), z.number()]))]))
+    .catch({}),
+});
+
+/** An error that travelled; a code that this version does not know keeps its words. */
+export function parseError(value: unknown): ParleyError {
+  const parsed = errorSchema.safeParse(value);
+  if (!parsed.success) return new ParleyError('PROTOCOL_ERROR', { reason: 'an error is not of its form' });
+  const { code, message, details } = parsed.data;
+  if (isErrorCode(code)) return new ParleyError(code, details satisfies ErrorDetails);
+  return new ParleyError('INTERNAL', { reason: `${code}: ${message}` });
+}
+
+export class OutgoingCalls {
+  readonly #wire: Wire;
+  readonly #clock: Clock;
+  readonly #open = new Map<number, OpenCall>();
+  readonly #parity: number;
+  #nextId: number;
+
+  constructor(wire: Wire, clock: Clock, firstId: 1 | 2) {
+    this.#wire = wire;
+    this.#clock = clock;
+    this.#nextId = firstId;
+    this.#parity = firstId & 1;
+  }
+
+  /** Whether an id is one of this end's. */
+  owns(id: number): boolean {
+    return (id & 1) === this.#parity;
+  }
+
+  async call<S extends CommandSpec>(spec: S, params: ParamsIn<S>, options: CallOptions): Promise<ResultOf<S>> {
+    options.signal?.throwIfAborted();
+    if (this.#open.size >= MAX_OPEN_CALLS) throw new ParleyError('SERVER_BUSY');
+    const payload = encodeJson({ command: spec.name, params });
+    const id = this.#takeId();
+    const result = await new Promise<unknown>((resolve, reject) => {
+      const finish = this.#track(id, spec, options, (outcome) => {
+        if ('error' in outcome) reject(outcome.error);
+        else resolve(outcome.value);
+      });
+      this.#wire.send(encodeFrame('call', id, payload));
+      if (options.body !== undefined) this.#sendBody(id, options.body).catch(finish);
+    });
+    const parsed = spec.result.safeParse(result);
+    if (parsed.success) return parsed.data as ResultOf<S>;
+    throw new ParleyError(
+      'PROTOCOL_ERROR',
+      { reason: `the answer to ${spec.name} is not of its form` },
+      { cause: parsed.error },
+    );
+  }
+
+  receive(frame: Frame): void {
+    const call = this.#open.get(frame.id);
+    if (call === undefined) {
+      if (this.owns(frame.id)) return; // Answered late, after a cancel.
+      throw new ParleyError('PROTOCOL_ERROR', { reason: `a ${frame.kind} frame for a call that was never made` });
+    }
+    call.touch();
+    if (frame.kind === 'credit') call.credit.grant(frame.payload.readUInt32BE());
+    else if (frame.kind === 'data') this.#receiveBytes(frame.id, call, frame.payload);
+    else if (frame.kind === 'event') this.#receiveEvent(call, decodeJson(frame.payload));
+    else if (frame.kind === 'error') call.settle({ error: parseError(decodeJson(frame.payload)) });
+    else this.#receiveReply(call, decodeJson(frame.payload));
+  }
+
+  /** Fails every open call: the connection is gone. */
+  abandon(error: ParleyError): void {
+    for (const call of [...this.#open.values()]) call.settle({ error });
+  }
+
+  #takeId(): number {
+    let id = this.#nextId;
+    while (this.#open.has(id)) id = this.#following(id);
+    this.#nextId = this.#following(id);
+    return id;
+  }
+
+  #following(id: number): number {
+    return id + 2 > 0xffff_ffff ? (this.#parity === 1 ? 1 : 2) : id + 2;
+  }
+
+  /** Keeps the call until it is settled, by whoever comes first: an answer, the deadline, the signal, the end of the connection. */
+  #track(
+    id: number,
+    spec: CommandSpec,
+    options: CallOptions,
+    done: (outcome: { value: unknown } | { error: ParleyError }) => void,
+  ): (error: unknown) => void {
+    const deadlineMs = options.deadlineMs ?? (spec.unbounded === true ? Infinity : CALL_DEADLINE_MS);
+    let cancelTimer: () => void = () => undefined;
+    const settle: OpenCall['settle'] = (outcome) => {
+      if (!this.#open.delete(id)) return;
+      cancelTimer();
+      options.signal?.removeEventListener('abort', onAbort);
+      call.credit.close();
+      done(outcome);
+    };
+    const giveUp = (error: ParleyError): void => {
+      if (!this.#open.has(id)) return;
+      this.#wire.send(encodeFrame('cancel', id));
+      settle({ error });
+    };
+    const onAbort = (): void => giveUp(new ParleyError('CANCELLED', {}, { cause: options.signal?.reason }));
+    const touch = (): void => {
+      if (deadlineMs === Infinity) return;
+      cancelTimer();
+      cancelTimer = this.#clock.after(deadlineMs, () =>
+        giveUp(new ParleyError('TIMEOUT', { seconds: Math.round(deadlineMs / 1000) })),
+      );
+    };
+    const call: OpenCall = {
+      spec,
+      options,
+      pages: [],
+      credit: new CreditGate(STREAM_WINDOW_BYTES),
+      taken: Promise.resolve(),
+      uncredited: 0,
+      settle,
+      touch,
+    };
+    this.#open.set(id, call);
+    options.signal?.addEventListener('abort', onAbort, { once: true });
+    touch();
+    return (thrown) =>
+      giveUp(thrown instanceof ParleyError ? thrown : new ParleyError('CANCELLED', {}, { cause: thrown }));
+  }
+
+  async #sendBody(id: number, body: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<void> {
+    for await (const bytes of body) {
+      for (let at = 0; at < bytes.length; at += MAX_DATA_BYTES) {
+        const piece = bytes.subarray(at, at + MAX_DATA_BYTES);
+        const call = this.#open.get(id);
+        if (call === undefined) return;
+        await call.credit.take(piece.length);
+        await this.#wire.drained(call.options.signal);
+        call.touch();
+        this.#wire.send(encodeFrame('data', id, piece));
+      }
+    }
+    this.#wire.send(encodeFrame('data', id));
+  }
+
+  #receiveBytes(id: number, call: OpenCall, bytes: Buffer): void {
+    call.uncredited += bytes.length;
+    if (call.spec.bytes === undefined || call.uncredited > STREAM_WINDOW_BYTES) {
+      throw new ParleyError('PROTOCOL_ERROR', { reason: 'bytes came that were not asked for' });
+    }
+    const take = call.options.onBytes;
+    call.taken = call.taken.then(async () => {
+      await take?.(bytes);
+      call.uncredited -= bytes.length;
+      if (this.#open.has(id)) this.#wire.send(encodeCredit(id, bytes.length));
+    });
+    call.taken.catch((thrown: unknown) => {
+      this.#wire.send(encodeFrame('cancel', id));
+      call.settle({
+        error: thrown instanceof ParleyError ? thrown : new ParleyError('CANCELLED', {}, { cause: thrown }),
+      });
+    });
+  }
+
+  #receiveEvent(call: OpenCall, event: unknown): void {
+    const page = pageSchema.safeParse(event);
+    if (call.spec.pages !== undefined && page.success) {
+      call.pages.push(...page.data.items);
+      if (call.pages.length > MAX_PAGED_ITEMS) throw new ParleyError('PROTOCOL_ERROR', { reason: 'a list is endless' });
+      return;
+    }
+    call.options.onEvent?.(event);
+  }
+
+  #receiveReply(call: OpenCall, value: unknown): void {
+    const field = call.spec.pages;
+    const result = value as Record<string, unknown>;
+    if (field !== undefined && call.pages.length > 0 && Array.isArray(result[field])) {
+      result[field] = [...call.pages, ...(result[field] as unknown[])];
+    }
+    call.taken.then(
+      () => call.settle({ value: result }),
+      () => undefined,
+    );
+  }
+}
+
+const pageSchema = z.object({ type: z.literal('page'), items: z.array(z.unknown()) });
