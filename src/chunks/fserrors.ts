@@ -1,0 +1,41 @@
+/** What the file system refuses, as ParleyErrors whose reason says what to do about it. */
+import { ParleyError } from '../protocol/errors.js';
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or folder',
+  ENOTDIR: 'a part of the path is no folder',
+  EISDIR: 'it is a folder',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EFBIG: 'the file is larger than allowed here',
+  ENAMETOOLONG: 'the name is too long',
+  ELOOP: 'it is a symbolic link, or too many of them',
+  EMFILE: 'too many files are open',
+  ENFILE: 'too many files are open',
+  EIO: 'the disk reports an error',
+};
+
+/** The system's error code (`ENOENT`) of what was thrown; undefined when it is none of the system's errors. */
+export function errnoOf(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error) || !('code' in thrown) || !('errno' in thrown)) return undefined;
+  return typeof thrown.code === 'string' ? thrown.code : undefined;
+}
+
+/** A failed read as FILE_MISSING with a reason; anything that is not the system's refusal as it came. */
+export function unreadable(path: string, thrown: unknown): unknown {
+  return refusal('FILE_MISSING', path, thrown);
+}
+
+/** A failed write as DISK_FULL with a reason; anything that is not the system's refusal as it came. */
+export function unwritable(path: string, thrown: unknown): unknown {
+  return refusal('DISK_FULL', path, thrown);
+}
+
+function refusal(code: 'FILE_MISSING' | 'DISK_FULL', path: string, thrown: unknown): unknown {
+  const errno = errnoOf(thrown);
+  if (errno === undefined) return thrown;
+  return new ParleyError(code, { path, reason: REASONS[errno] ?? errno }, { cause: thrown });
+}

@@ -1,0 +1,166 @@
+/** A file that was promised to others: read for serving, and never served once it changed (R16). */
+import { stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { ParleyError } from '../protocol/errors.js';
+import { loadXxHash64 } from './digest.js';
+import { fileIdentity, identityOf, openRegular, readFully, readSpans, sameIdentity, stablePass } from './files.js';
+import type { FileIdentity } from './files.js';
+import type { PassOptions } from './manifest.js';
+import { blockPlace, planChunks, spansOf } from './plan.js';
+import type { Plan } from './plan.js';
+
+/** What a source is opened by: where the file is, what it was when it was hashed, and how it is cut. */
+export interface SourceOptions {
+  readonly path: string;
+  readonly identity: FileIdentity;
+  readonly plan: Plan;
+}
+
+/** How long it may take to notice that a path leads to another file; the open one still has the promised bytes. */
+const PATH_CHECK_MS = 100;
+
+/** A promised file, open for serving. Once it was found changed it stays gone: hash it again and open a new source. */
+export class Source {
+  readonly plan: Plan;
+  readonly path: string;
+  readonly #identity: FileIdentity;
+  readonly #file: FileHandle;
+  #state: 'open' | 'gone' | 'closed' = 'open';
+  #pathCheckedAt = performance.now();
+
+  private constructor(options: SourceOptions, file: FileHandle) {
+    this.plan = options.plan;
+    this.path = options.path;
+    this.#identity = options.identity;
+    this.#file = file;
+  }
+
+  /** @throws ParleyError CHUNK_GONE when the file is missing or not the promised one any more */
+  static async open(options: SourceOptions): Promise<Source> {
+    const file = await openRegular(options.path).catch((error: unknown) => {
+      throw gone(options.path, 0, error);
+    });
+    const source = new Source(options, file);
+    if (await source.#handleUnchanged().catch(() => false)) return source;
+    await source.close();
+    throw gone(options.path, 0);
+  }
+
+  /**
+   * Reads block `block` into `target` from `targetOffset` on and returns its length (1 to BLOCK_BYTES). The bytes are those of the
+   * promised file: it is looked at after each read, so a change before or during the read refuses it.
+   * @throws ParleyError CHUNK_GONE when the file changed or the source is closed; RangeError when `target` is too short
+   */
+  async read(block: number, target: Uint8Array, targetOffset = 0): Promise<number> {
+    const { chunk, offset, length } = blockPlace(this.plan, block);
+    if (target.length - targetOffset < length) throw new RangeError(`block ${block} needs ${length} bytes of room`);
+    if (this.#state !== 'open') throw gone(this.path, chunk);
+    try {
+      const [read, pathUnchanged] = await Promise.all([
+        readFully(this.#file, target, targetOffset, length, offset),
+        // Never rejects: nobody may get the buffer back while the read still fills it.
+        this.#pathUnchanged().catch(() => false),
+      ]);
+      if (read === length && pathUnchanged && (await this.#handleUnchanged())) return length;
+    } catch (error) {
+      this.#lose();
+      throw gone(this.path, chunk, error);
+    }
+    this.#lose();
+    throw gone(this.path, chunk);
+  }
+
+  /** True until a change was found or the source was closed. */
+  get usable(): boolean {
+    return this.#state === 'open';
+  }
+
+  /** Waits for the reads under way. May be called again. */
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    await this.#file.close();
+  }
+
+  #lose(): void {
+    if (this.#state === 'open') this.#state = 'gone';
+  }
+
+  // Cut short or edited in place: shows in the open file.
+  async #handleUnchanged(): Promise<boolean> {
+    return sameIdentity(identityOf(await this.#file.stat({ bigint: true })), this.#identity);
+  }
+
+  // Replaced or deleted: shows at the path only.
+  async #pathUnchanged(): Promise<boolean> {
+    const now = performance.now();
+    if (now - this.#pathCheckedAt < PATH_CHECK_MS) return true;
+    this.#pathCheckedAt = now;
+    return sameIdentity(identityOf(await stat(this.path, { bigint: true })), this.#identity);
+  }
+}
+
+/**
+ * Opens a promised file for serving.
+ * @throws ParleyError CHUNK_GONE when the file is missing or not the promised one any more
+ */
+export function openSource(options: SourceOptions): Promise<Source> {
+  return Source.open(options);
+}
+
+/** What an index of shares keeps of a file; `xxHash64` (16 hex digits) from `quickHash`, when there was time for it. */
+export interface RememberedFile {
+  readonly identity: FileIdentity;
+  readonly xxHash64?: string | undefined;
+}
+
+/**
+ * `unchanged`: size, time and number are those remembered. `touched`: they are not, but the bytes are; remember the new identity.
+ * `unsure`: no xxHash64 was remembered, so only a new manifest can tell. `missing`: no regular file that can be read is there.
+ */
+export type QuickCheck =
+  | { readonly state: 'unchanged' | 'changed' | 'missing' | 'unsure' }
+  | { readonly state: 'touched'; readonly identity: FileIdentity };
+
+/** Whether a file is still the remembered one, by a stat and, where that is not enough, one pass at the disk's speed. */
+export async function quickCheck(
+  path: string,
+  remembered: RememberedFile,
+  options: PassOptions = {},
+): Promise<QuickCheck> {
+  try {
+    const identity = await fileIdentity(path);
+    if (sameIdentity(identity, remembered.identity)) return { state: 'unchanged' };
+    if (identity.sizeBytes !== remembered.identity.sizeBytes) return { state: 'changed' };
+    if (remembered.xxHash64 === undefined) return { state: 'unsure' };
+    const now = await quickHash(path, options);
+    const same = now.xxHash64 === remembered.xxHash64;
+    return same ? { state: 'touched', identity: now.identity } : { state: 'changed' };
+  } catch (error) {
+    if (error instanceof ParleyError && error.code === 'FILE_MISSING') return { state: 'missing' };
+    throw error;
+  }
+}
+
+/**
+ * The xxHash64 of a file, to be remembered: against accidents only, never for trust.
+ * @throws ParleyError FILE_MISSING
+ */
+export async function quickHash(path: string, options: PassOptions = {}): Promise<Required<RememberedFile>> {
+  const xxHash64 = await loadXxHash64();
+  const { identity, result } = await stablePass(path, options.signal, async (file, { sizeBytes }) => {
+    const state = xxHash64.create();
+    for await (const { span, bytes } of readSpans(file, spansOf(planChunks(sizeBytes, 1)), options.signal)) {
+      if (bytes.length < span.length) return undefined;
+      state.update(bytes);
+      options.onProgress?.(span.offset + span.length, sizeBytes);
+    }
+    return state.digest().toString(16).padStart(16, '0');
+  });
+  return { identity, xxHash64: result };
+}
+
+function gone(path: string, chunk: number, cause?: unknown): ParleyError {
+  return new ParleyError('CHUNK_GONE', { file: basename(path), chunk }, { cause });
+}
