@@ -61,8 +61,8 @@ export interface CommandSpec<
   readonly body?: string;
   /** A byte stream that comes before the reply. */
   readonly bytes?: string;
-  /** The field of the result that is a list and, when the reply would be too large, comes in pages before it. */
-  readonly pages?: string;
+  /** Fields of the result that are lists and, when the reply would be too large, come in pages before it. */
+  readonly pages?: readonly string[];
   /** May be called before login. */
   readonly beforeLogin?: true;
   /** Does not count as the user's activity. */

@@ -14,7 +14,7 @@ import type { Wire } from './wire.js';
 export type Answer = (spec: CommandSpec, params: unknown, call: IncomingCall) => Promise<object>;
 
 /** Room that a page leaves in its frame for the brackets around it. */
-const PAGE_BYTES = MAX_CONTROL_BYTES - 64;
+const PAGE_BYTES = MAX_CONTROL_BYTES - 128;
 
 const callSchema = z.object({ command: z.string().max(64), params: z.unknown() });
 
@@ -128,17 +128,21 @@ export class IncomingCalls {
   }
 
   async #reply(id: number, spec: CommandSpec, result: object, signal: AbortSignal): Promise<void> {
-    const json = JSON.stringify(result);
-    const list = spec.pages === undefined ? undefined : (result as Record<string, unknown>)[spec.pages];
-    if (Buffer.byteLength(json) <= MAX_CONTROL_BYTES || spec.pages === undefined || !Array.isArray(list)) {
+    if (spec.pages === undefined || Buffer.byteLength(JSON.stringify(result)) <= MAX_CONTROL_BYTES) {
       this.#wire.send(encodeFrame('reply', id, encodeJson(result)));
       return;
     }
-    for (const page of cutIntoPages(list)) {
-      await this.#wire.drained(signal);
-      this.#wire.send(encodeFrame('event', id, `{"type":"page","items":[${page}]}`));
+    const rest: Record<string, unknown> = { ...result };
+    for (const field of spec.pages) {
+      const list = rest[field];
+      if (!Array.isArray(list)) continue;
+      for (const page of cutIntoPages(list)) {
+        await this.#wire.drained(signal);
+        this.#wire.send(encodeFrame('event', id, `{"type":"page","field":"${field}","items":[${page}]}`));
+      }
+      rest[field] = [];
     }
-    this.#wire.send(encodeFrame('reply', id, encodeJson({ ...result, [spec.pages]: [] })));
+    this.#wire.send(encodeFrame('reply', id, encodeJson(rest)));
   }
 }
 

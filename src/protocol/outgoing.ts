@@ -28,7 +28,7 @@ export interface CallOptions {
 interface OpenCall {
   readonly spec: CommandSpec;
   readonly options: CallOptions;
-  readonly pages: unknown[];
+  readonly pages: Map<string, unknown[]>;
   readonly credit: CreditGate;
   /** Settles when all bytes so far were taken. */
   taken: Promise<void>;
@@ -158,7 +158,7 @@ export class OutgoingCalls {
     const call: OpenCall = {
       spec,
       options,
-      pages: [],
+      pages: new Map(),
       credit: new CreditGate(STREAM_WINDOW_BYTES),
       taken: Promise.resolve(),
       uncredited: 0,
@@ -207,20 +207,23 @@ export class OutgoingCalls {
   }
 
   #receiveEvent(call: OpenCall, event: unknown): void {
-    const page = pageSchema.safeParse(event);
-    if (call.spec.pages !== undefined && page.success) {
-      call.pages.push(...page.data.items);
-      if (call.pages.length > MAX_PAGED_ITEMS) throw new ParleyError('PROTOCOL_ERROR', { reason: 'a list is endless' });
+    const page = call.spec.pages === undefined ? undefined : pageSchema.safeParse(event).data;
+    if (page !== undefined && call.spec.pages?.includes(page.field) === true) {
+      const items = call.pages.get(page.field) ?? [];
+      if (items.length + page.items.length > MAX_PAGED_ITEMS)
+        throw new ParleyError('PROTOCOL_ERROR', { reason: 'a list is endless' });
+      for (const item of page.items) items.push(item);
+      call.pages.set(page.field, items);
       return;
     }
     call.options.onEvent?.(event);
   }
 
   #receiveReply(call: OpenCall, value: unknown): void {
-    const field = call.spec.pages;
     const result = value as Record<string, unknown>;
-    if (field !== undefined && call.pages.length > 0 && Array.isArray(result[field])) {
-      result[field] = [...call.pages, ...(result[field] as unknown[])];
+    for (const [field, items] of call.pages) {
+      const last: unknown = result[field];
+      if (Array.isArray(last)) result[field] = items.concat(last);
     }
     call.taken.then(
       () => call.settle({ value: result }),
@@ -229,4 +232,4 @@ export class OutgoingCalls {
   }
 }
 
-const pageSchema = z.object({ type: z.literal('page'), items: z.array(z.unknown()) });
+const pageSchema = z.object({ type: z.literal('page'), field: z.string(), items: z.array(z.unknown()) });

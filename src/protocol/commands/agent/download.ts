@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import { defineCommand } from '../../command.js';
+import { transferState } from '../../events.js';
+import { fileRef } from '../../values.js';
+
+export const download = defineCommand({
+  name: 'download',
+  place: 'agent',
+  says: 'Fetches a file, or some of its chunks, from everyone who holds them at once; resumes what was begun.',
+  params: z.object({
+    file: fileRef,
+    /** Only these chunks; all when absent or empty. */
+    chunks: z.array(z.number().int().min(0)).optional(),
+    /** Where to: a file or an existing folder; made absolute by the face. */
+    output: z.string().max(4096).optional(),
+    /** The folder it was typed in. */
+    directory: z.string().max(4096),
+    /** Holders asked at once. */
+    jobs: z.number().int().min(1).max(64).optional(),
+    /** Bytes a second, of this download. */
+    limitRate: z.number().int().min(1).optional(),
+    overwrite: z.boolean().optional(),
+  }),
+  result: z.object({
+    file: z.string(),
+    path: z.string(),
+    sizeBytes: z.number(),
+    /** Chunks fetched by this command. */
+    chunks: z.array(z.number()),
+    /** Chunks that are here now, those included. */
+    held: z.array(z.number()),
+    complete: z.boolean(),
+    sources: z.array(z.object({ user: z.string(), bytes: z.number() })),
+    /** Present when the target was there already with the registered bytes. */
+    alreadyThere: z.boolean().optional(),
+  }),
+  errors: [
+    'FILE_NOT_REGISTERED',
+    'CHUNK_NOT_FOUND',
+    'NO_HOLDER',
+    'DISK_FULL',
+    'TARGET_EXISTS',
+    'HASH_MISMATCH',
+    'CHUNK_GONE',
+  ],
+  events: z.object({ type: z.literal('transfer'), transfer: transferState }),
+  pages: ['chunks', 'held'],
+  unbounded: true,
+  cli: {
+    arguments: [
+      { param: 'file', kind: 'word', completes: 'file' },
+      { param: 'chunks', label: 'n', kind: 'integers', optional: true, completes: 'chunk' },
+    ],
+    options: [
+      {
+        flags: '-o, --output <path>',
+        param: 'output',
+        kind: 'path',
+        says: 'the file or folder to write to',
+        completes: 'path',
+      },
+      {
+        flags: '-j, --jobs <n>',
+        param: 'jobs',
+        kind: 'integer',
+        says: 'ask at most so many holders at once (default 8)',
+      },
+      {
+        flags: '--limit-rate <rate>',
+        param: 'limitRate',
+        kind: 'rate',
+        says: 'bytes a second, with K, M or G if you like',
+      },
+      {
+        flags: '--overwrite',
+        param: 'overwrite',
+        kind: 'flag',
+        says: 'replace an existing file that holds other bytes',
+      },
+    ],
+    examples: [
+      { line: 'download movie.mkv', says: 'all of it, into this folder' },
+      { line: 'download movie.mkv 0 2 -o /tmp/', says: 'the chunks 0 and 2, kept in /tmp/movie.mkv.part' },
+    ],
+  },
+});

@@ -1,0 +1,18 @@
+import { z } from 'zod';
+import { defineCommand } from '../../command.js';
+import { faceEvent } from '../../events.js';
+
+export const listen = defineCommand({
+  name: 'listen',
+  place: 'agent',
+  says: 'Prints what happens as it happens, one JSON object a line, until interrupted.',
+  params: z.object({
+    /** A face that shows messages to a person: they are read then. */
+    shows: z.boolean().optional(),
+  }),
+  result: z.object({}),
+  errors: [],
+  events: faceEvent,
+  unbounded: true,
+  cli: { arguments: [], examples: [{ line: 'listen', says: 'for scripts: messages, presence, notices, transfers' }] },
+});

@@ -1,0 +1,23 @@
+import { z } from 'zod';
+import { defineCommand } from '../../command.js';
+
+/** Events while a file is read through. */
+export const readingProgress = z.object({ type: z.literal('reading'), bytes: z.number(), sizeBytes: z.number() });
+
+export const register = defineCommand({
+  name: 'register',
+  place: 'agent',
+  says: 'Registers a file under its base name, cut into so many chunks, and shares it from where it is.',
+  params: z.object({ path: z.string().max(4096), chunks: z.number() }),
+  result: z.object({ file: z.string(), sizeBytes: z.number(), chunks: z.number(), root: z.string() }),
+  errors: ['FILE_ALREADY_REGISTERED', 'FILE_MISSING', 'BAD_CHUNK_COUNT', 'BAD_NAME', 'TOO_MANY_FILES'],
+  events: readingProgress,
+  unbounded: true,
+  cli: {
+    arguments: [
+      { param: 'path', label: 'file', kind: 'path', completes: 'path' },
+      { param: 'chunks', label: 'number_of_chunks', kind: 'integer' },
+    ],
+    examples: [{ line: 'register movie.mkv 5', says: 'others find it as movie.mkv, in 5 chunks' }],
+  },
+});

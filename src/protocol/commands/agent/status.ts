@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { defineCommand } from '../../command.js';
+import { transferState } from '../../events.js';
+
+export const status = defineCommand({
+  name: 'status',
+  place: 'agent',
+  says: 'Tells who is logged in where, whether the server is reached, where peers connect to, what is held and what is moving.',
+  params: z.object({}),
+  result: z.object({
+    /** Null before login. */
+    user: z.string().nullable(),
+    /** `host:port`. */
+    server: z.string().nullable(),
+    online: z.boolean(),
+    /** Where others' direct links come in, as `host:port`. */
+    listen: z.string().nullable(),
+    held: z.array(z.object({ file: z.string(), held: z.number(), chunks: z.number() })),
+    transfers: z.array(transferState),
+  }),
+  errors: [],
+  pages: ['held'],
+  cli: { arguments: [], examples: [{ line: 'status', says: 'am I online, and what am I sharing' }] },
+});

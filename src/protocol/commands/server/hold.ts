@@ -1,0 +1,23 @@
+import { z } from 'zod';
+import { defineCommand } from '../../command.js';
+import { MAX_INDICES_PER_CALL } from '../../limits.js';
+import { bitmap, chunkIndex, digest, fileRef } from '../../values.js';
+
+export const hold = defineCommand({
+  name: 'hold',
+  place: 'server',
+  says: 'Says which chunks of a file this client holds and gives to others, until the lease ends or the session does.',
+  params: z.object({
+    file: fileRef,
+    /** Of the bytes held: must be the registered one. */
+    root: digest,
+    /** All of the file, exactly those of a bitmap, or some more. */
+    chunks: z.union([
+      z.literal('all'),
+      z.object({ bitmap }),
+      z.object({ add: z.array(chunkIndex).min(1).max(MAX_INDICES_PER_CALL) }),
+    ]),
+  }),
+  result: z.object({}),
+  errors: ['FILE_NOT_REGISTERED', 'BYTES_DIFFER', 'CHUNK_NOT_FOUND'],
+});

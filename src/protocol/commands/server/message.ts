@@ -1,0 +1,29 @@
+import { z } from 'zod';
+import { defineCommand } from '../../command.js';
+import { messageId, userRef } from '../../values.js';
+
+export const message = defineCommand({
+  name: 'message',
+  place: 'server',
+  says: 'Sends a message to a user; it is kept for them when they are away.',
+  params: z.object({
+    /** Made by the client; the same id sent again is the same message. Without one the server makes it. */
+    id: messageId.optional(),
+    user: userRef,
+    text: z.string(),
+  }),
+  result: z.object({
+    id: messageId,
+    /** False when it is kept for when they log on. */
+    delivered: z.boolean(),
+  }),
+  errors: ['UNKNOWN_USER', 'SELF', 'BLOCKED', 'EMPTY_MESSAGE', 'MESSAGE_TOO_LONG', 'INBOX_FULL', 'DISK_FULL'],
+  cli: {
+    aliases: ['send'],
+    arguments: [
+      { param: 'user', kind: 'word', completes: 'user' },
+      { param: 'text', kind: 'text' },
+    ],
+    examples: [{ line: 'message bob the slides are up', says: 'bob reads it now or when he is back' }],
+  },
+});

@@ -1,0 +1,75 @@
+/** Events: what the server pushes to a client, and what a face hears from its agent. */
+import { z } from 'zod';
+import { messageId, timestamp } from './values.js';
+
+const at = timestamp;
+const user = z.string();
+
+/** A message as it lies in the recipient's log; `position` counts 1, 2, 3 … for each recipient. */
+const pushedMessage = z.object({
+  type: z.enum(['message', 'broadcast', 'group']),
+  position: z.number().int().min(1),
+  id: messageId,
+  from: user,
+  /** The recipient, the group, `all`, or the names a broadcast was for. */
+  to: z.string(),
+  text: z.string(),
+  at,
+});
+export type PushedMessage = z.output<typeof pushedMessage>;
+
+const presence = z.object({ type: z.literal('presence'), from: user, online: z.boolean(), at });
+
+/** What the server has to say: `code` is one of NOTICE_CODES. */
+const notice = z.object({
+  type: z.literal('notice'),
+  code: z.string(),
+  from: z.literal('server'),
+  text: z.string(),
+  at,
+});
+
+/** Pushed by the server to a logged-in client, as event frames with id 0. */
+export const serverEvent = z.discriminatedUnion('type', [pushedMessage, presence, notice]);
+export type ServerEvent = z.output<typeof serverEvent>;
+
+export const NOTICE_CODES = {
+  LOGGED_OUT_IDLE: 'the session ended: nothing was done for the server’s timeout',
+  LOGGED_OUT_REPLACED: 'the session ended: the user logged in again while this connection was dead',
+  ACCOUNT_REMOVED: 'the session ended: the account was removed',
+  SERVER_STOPPING: 'the server is going down; the agent comes back when it is up',
+  CONNECTION_LOST: 'the server cannot be reached; the agent keeps trying',
+  CONNECTION_RESTORED: 'the server is back and the session goes on',
+  PRIVATE_STARTED: 'a private chat was begun',
+  PRIVATE_STOPPED: 'a private chat was ended by the other side',
+  PRIVATE_LOST: 'a private link broke',
+  FILE_WITHDRAWN: 'a shared file changed or went away and is offered no more',
+} as const;
+export type NoticeCode = keyof typeof NOTICE_CODES;
+
+/** How one transfer stands. Rates are bytes per second over the last seconds. */
+export const transferState = z.object({
+  file: z.string(),
+  direction: z.enum(['download', 'upload']),
+  state: z.enum(['running', 'waiting', 'done', 'failed']),
+  sizeBytes: z.number(),
+  /** Verified bytes here, or bytes sent. */
+  bytes: z.number(),
+  rate: z.number(),
+  /** Seconds that the rest takes at this rate; absent when it cannot be known. */
+  secondsLeft: z.number().optional(),
+  sources: z.array(z.object({ user, bytes: z.number(), rate: z.number() })),
+  /** Why it failed or waits. */
+  code: z.string().optional(),
+});
+export type TransferState = z.output<typeof transferState>;
+
+/** What `listen` prints, one a line. */
+export const faceEvent = z.discriminatedUnion('type', [
+  pushedMessage.partial({ position: true }),
+  z.object({ type: z.literal('private'), id: messageId, from: user, to: user, text: z.string(), at }),
+  presence,
+  z.object({ type: z.literal('notice'), code: z.string(), from: user, text: z.string(), at }),
+  z.object({ type: z.literal('transfer'), at, transfer: transferState }),
+]);
+export type FaceEvent = z.output<typeof faceEvent>;

@@ -1,0 +1,224 @@
+import { expect } from 'chai';
+import { z } from 'zod';
+import { Connection } from '../../src/protocol/connection.js';
+import type { ConnectionOptions } from '../../src/protocol/connection.js';
+import { defineCommand } from '../../src/protocol/command.js';
+import type { Handlers } from '../../src/protocol/command.js';
+import { ParleyError } from '../../src/protocol/errors.js';
+import { HEADER_BYTES, encodeFrame } from '../../src/protocol/frame.js';
+import { makeHello } from '../../src/protocol/hello.js';
+import { linkedPair } from '../support/pair.js';
+import { refusal } from '../support/refusal.js';
+
+const echo = defineCommand({
+  name: 'echo',
+  place: 'server',
+  says: 'Says it back.',
+  params: z.object({ text: z.string() }),
+  result: z.object({ text: z.string() }),
+  errors: ['EMPTY_MESSAGE'],
+});
+const count = defineCommand({
+  name: 'count',
+  place: 'server',
+  says: 'Counts.',
+  params: z.object({ to: z.number() }),
+  result: z.object({ items: z.array(z.number()) }),
+  errors: [],
+  pages: ['items'],
+});
+const bytes = defineCommand({
+  name: 'bytes',
+  place: 'server',
+  says: 'Gives bytes.',
+  params: z.object({ total: z.number(), inPlace: z.boolean().optional() }),
+  result: z.object({ total: z.number() }),
+  errors: [],
+  bytes: 'zeros',
+});
+const upload = defineCommand({
+  name: 'upload',
+  place: 'server',
+  says: 'Takes bytes.',
+  params: z.object({}),
+  result: z.object({ total: z.number() }),
+  errors: [],
+  body: 'anything',
+});
+const wait = defineCommand({
+  name: 'wait',
+  place: 'server',
+  says: 'Waits for a cancel.',
+  params: z.object({}),
+  result: z.object({}),
+  errors: [],
+});
+const specs = { echo, count, bytes, upload, wait } as const;
+
+const waits: AbortSignal[] = [];
+const handlers: Handlers<typeof specs, undefined> = {
+  echo: ({ text }) => {
+    if (text === '') throw new ParleyError('EMPTY_MESSAGE');
+    return { text };
+  },
+  count: ({ to }) => ({ items: Array.from({ length: to }, (_, i) => i) }),
+  bytes: async ({ total, inPlace }, _, call) => {
+    for (let sent = 0; sent < total;) {
+      const size = Math.min(1 << 20, total - sent);
+      if (inPlace === true) await call.writeInPlace(Buffer.alloc(HEADER_BYTES + size));
+      else await call.write(Buffer.alloc(size));
+      sent += size;
+    }
+    return { total };
+  },
+  upload: async (_, __, call) => {
+    let total = 0;
+    for await (const piece of call.body) total += piece.length;
+    return { total };
+  },
+  wait: (_, __, call) =>
+    new Promise((_resolve, reject) => {
+      waits.push(call.signal);
+      call.signal.addEventListener('abort', () => reject(new ParleyError('CANCELLED')));
+    }),
+};
+
+function pair(
+  dialer: Partial<ConnectionOptions> = {},
+  listener: Partial<ConnectionOptions> = {},
+): [Connection, Connection] {
+  const [a, b] = linkedPair();
+  const left = new Connection(a, { hello: makeHello('client'), end: 'dialer', ...dialer });
+  const right = new Connection(b, { hello: makeHello('server'), end: 'listener', ...listener });
+  right.serve(specs, async (spec, params, call) => {
+    const handler = handlers[spec.name as keyof typeof specs] as (p: unknown, c: undefined, i: typeof call) => Promise<object>;
+    return handler(params, undefined, call);
+  });
+  return [left, right];
+}
+
+describe('Connection', () => {
+  it('exchanges hellos and answers calls', async () => {
+    const [left, right] = pair();
+    expect((await left.ready).role).to.equal('server');
+    expect((await right.ready).role).to.equal('client');
+    expect(await left.call(echo, { text: 'grüße' })).to.deep.equal({ text: 'grüße' });
+    await left.close();
+    expect(await right.closed).to.equal(undefined);
+  });
+
+  it('carries refusals with code and details', async () => {
+    const [left] = pair();
+    expect((await refusal(left.call(echo, { text: '' }))).code).to.equal('EMPTY_MESSAGE');
+    const bad = await refusal(left.call(echo, { text: 7 as unknown as string }));
+    expect(bad.code).to.equal('BAD_REQUEST');
+    expect(bad.message).to.contain('text');
+    const unknown = await refusal(left.call({ ...echo, name: '__proto__' as 'echo' }, { text: 'x' }));
+    expect(unknown.code).to.equal('UNKNOWN_COMMAND');
+    left.destroy();
+  });
+
+  it('cuts a long list into pages and joins them', async () => {
+    const [left] = pair();
+    const { items } = await left.call(count, { to: 50_000 });
+    expect(items).to.have.length(50_000);
+    expect(items[49_999]).to.equal(49_999);
+    left.destroy();
+  });
+
+  for (const inPlace of [false, true]) {
+    it(`streams more bytes than a window before the reply${inPlace ? ', in place' : ''}`, async () => {
+      const [left] = pair();
+      let total = 0;
+      const size = 5 * 1024 * 1024 + 3;
+      const reply = await left.call(bytes, { total: size, inPlace }, { onBytes: (b) => void (total += b.length) });
+      expect(total).to.equal(size);
+      expect(reply.total).to.equal(size);
+      left.destroy();
+    });
+  }
+
+  it('holds the sender back while the receiver does not take bytes', async () => {
+    const [left] = pair();
+    let taken = 0;
+    let release: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    const call = left.call(bytes, { total: 8 << 20 }, { onBytes: async (b) => ((taken += b.length), gate) });
+    for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+    expect(taken).to.equal(1 << 20);
+    release();
+    await call;
+    expect(taken).to.equal(8 << 20);
+    left.destroy();
+  });
+
+  it('takes a body of any size', async () => {
+    const [left] = pair();
+    const body = [Buffer.alloc(3 << 20), Buffer.alloc(7)];
+    expect(await left.call(upload, {}, { body })).to.deep.equal({ total: (3 << 20) + 7 });
+    expect(await left.call(upload, {}, { body: [] })).to.deep.equal({ total: 0 });
+    left.destroy();
+  });
+
+  it('cancels a call at both ends, by signal and by deadline', async () => {
+    const [left] = pair();
+    const abort = new AbortController();
+    const call = left.call(wait, {}, { signal: abort.signal });
+    while (waits.length === 0) await new Promise(setImmediate);
+    abort.abort();
+    expect((await refusal(call)).code).to.equal('CANCELLED');
+    const timed = await refusal(left.call(wait, {}, { deadlineMs: 5 }));
+    expect(timed.code).to.equal('TIMEOUT');
+    while (waits.some((signal) => !signal.aborted)) await new Promise(setImmediate);
+    left.destroy();
+  });
+
+  it('fails open calls when the link breaks, with the error that its owner names', async () => {
+    const [left, right] = pair({ lost: (reason) => new ParleyError('SERVER_UNREACHABLE', { server: 's', reason }) });
+    const call = left.call(wait, {});
+    await left.ready;
+    right.destroy();
+    expect((await refusal(call)).code).to.equal('SERVER_UNREACHABLE');
+  });
+
+  it('refuses a frame that is no hello, a second hello and a wrong version', async () => {
+    const [a, b] = linkedPair();
+    const right = new Connection(b, { hello: makeHello('server'), end: 'listener' });
+    a.resume();
+    a.write(encodeFrame('call', 1, '{"command":"echo"}'));
+    expect((await right.closed)?.code).to.equal('PROTOCOL_ERROR');
+    const [c, d] = linkedPair();
+    const versions = new Connection(d, { hello: makeHello('server'), end: 'listener' });
+    c.resume();
+    c.write(encodeFrame('hello', 0, JSON.stringify({ ...makeHello('client'), version: 9, oldest: 9 })));
+    expect((await versions.closed)?.code).to.equal('VERSION_MISMATCH');
+  });
+
+  it('refuses JSON nested 5,000 deep, and keeps __proto__ an ordinary name', async () => {
+    const [a, b] = linkedPair();
+    const right = new Connection(b, { hello: makeHello('server'), end: 'listener' });
+    a.resume();
+    a.write(encodeFrame('hello', 0, JSON.stringify(makeHello('client'))));
+    a.write(encodeFrame('call', 1, `{"command":"echo","params":${'['.repeat(5000)}${']'.repeat(5000)}}`));
+    expect((await right.closed)?.message).to.contain('nested');
+  });
+
+  it('tells the other end why it closes', async () => {
+    const [left, right] = pair();
+    await left.ready;
+    void right.close(new ParleyError('LOGIN_REQUIRED'));
+    expect((await left.closed)?.code).to.equal('LOGIN_REQUIRED');
+  });
+
+  it('cuts off a reader that does not read its events', async () => {
+    const [a, b] = linkedPair();
+    const right = new Connection(b, { hello: makeHello('server'), end: 'listener' });
+    a.write(encodeFrame('hello', 0, JSON.stringify(makeHello('client'))));
+    await right.ready;
+    for (let i = 0; i < 100 && right.isOpen; i++) {
+      right.sendEvent({ text: 'x'.repeat(10_000) });
+      await new Promise(setImmediate);
+    }
+    expect((await right.closed)?.message).to.contain('not being read');
+  });
+});
