@@ -93,6 +93,9 @@ export const ERRORS = {
     'the bytes that came for {file} are not the registered ones; try again, another holder may have them',
     true,
   ),
+  DATA_IN_USE: refused(
+    'another server is running on the data directory {path}; stop it, or give this one its own with --data',
+  ),
   DISK_FULL: bytes(
     'no space or no permission to write {path} ({reason}); make room and run the same command again, it resumes',
     true,

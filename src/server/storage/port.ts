@@ -74,7 +74,7 @@ export interface NewMessage {
   readonly to: string;
   readonly text: string;
   readonly sentAt: number;
-  /** Without the sender and without who blocks them; each at most once. Empty: nothing is stored, the number is used up. */
+  /** Without the sender and without who blocks them. Empty: nothing is stored, the number is used up. */
   readonly recipients: readonly UserId[];
   /**
    * The sender's own order (R27): numbers of a device are contiguous from 1. undefined: the message is in no order. A message

@@ -1,0 +1,7 @@
+/** Every migration, in order; the key is what a database remembers of it and never changes. */
+import type { Migration } from 'kysely';
+import { firstTables } from './0001-first-tables.js';
+
+export const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '0001-first-tables': firstTables,
+};

@@ -1,0 +1,152 @@
+/** One SQLite connection: how it is set up, its statements and transactions, and what its errors become. */
+import Database from 'libsql';
+import { ParleyError } from '../../protocol/errors.js';
+
+/** How long a statement waits for another process's transaction (`server user add`); those take milliseconds. */
+const BUSY_TIMEOUT_MS = 5_000;
+/** KiB of pages kept in memory: the inner pages of the indexes of some ten million messages. */
+const CACHE_KIB = 16 * 1024;
+/** Bytes the log may keep on disk once it was written back. */
+const LOG_KEPT_BYTES = 64 * 1024 * 1024;
+
+export type SqlValue = string | number | Buffer | null;
+
+/** A prepared statement. Blobs come as ArrayBuffer. */
+export interface Statement<Row> {
+  all(...values: SqlValue[]): Row[];
+  get(...values: SqlValue[]): Row | undefined;
+  /** For statements that return no rows; returns how many rows changed. */
+  run(...values: SqlValue[]): number;
+  /** For an INSERT of one row; returns its rowid. */
+  insert(...values: SqlValue[]): number;
+}
+
+/**
+ * Everything in it is synchronous and runs to its end in one turn of the loop, so no two verbs can get into each other's transaction.
+ * (That is also why a query builder that awaits between BEGIN and COMMIT is used for migrations only.)
+ */
+export class SqliteConnection {
+  /** For the migrator, before anything else uses the connection. */
+  readonly database: Database.Database;
+  readonly #path: string;
+  #open = true;
+
+  /** @throws ParleyError DISK_FULL, INTERNAL, SERVER_BUSY */
+  constructor(path: string) {
+    this.#path = path;
+    this.database = this.#attempt('write', () => {
+      const database = new Database(path, { timeout: BUSY_TIMEOUT_MS });
+      // FULL: the log is synced before a commit returns, which is what an acknowledgement stands on (R27).
+      for (const setting of [
+        'journal_mode = WAL',
+        'synchronous = FULL',
+        'foreign_keys = ON',
+        `cache_size = -${CACHE_KIB}`,
+        `journal_size_limit = ${LOG_KEPT_BYTES}`,
+        'trusted_schema = OFF',
+      ])
+        database.pragma(setting);
+      return database;
+    });
+  }
+
+  /** Prepares a statement that is kept as long as the connection; its tables must exist. */
+  statement<Row = object>(sql: string): Statement<Row> {
+    const prepared = this.database.prepare(sql);
+    return {
+      // `all` also for one row: `get` would add a property of its own to it.
+      all: (...values) => prepared.all(values) as Row[],
+      get: (...values) => prepared.all(values)[0] as Row | undefined,
+      run: (...values) => prepared.run(values).changes,
+      insert: (...values) => Number(prepared.run(values).lastInsertRowid),
+    };
+  }
+
+  /** One or more reads. Rejects with ParleyError. */
+  read<T>(work: () => T): Promise<T> {
+    return this.#promise('read', work);
+  }
+
+  /** Reads and writes as one transaction: all of it is durable when the promise resolves, and none of it when it rejects. */
+  write<T>(work: () => T): Promise<T> {
+    return this.#promise('write', () => this.transaction(work));
+  }
+
+  /** As `write`, in this turn; throws what `work` or SQLite throws. */
+  transaction<T>(work: () => T): T {
+    const { database } = this;
+    // IMMEDIATE: a transaction that reads first and then has to wait for a writer could only fail.
+    database.exec('BEGIN IMMEDIATE');
+    try {
+      const result = work();
+      database.exec('COMMIT');
+      return result;
+    } catch (error) {
+      this.rollback();
+      throw error;
+    }
+  }
+
+  /** After a full disk SQLite has rolled back by itself; a second time would hide the first error. */
+  rollback(): void {
+    if (this.database.inTransaction) this.database.exec('ROLLBACK');
+  }
+
+  /** Reads every page; foreign keys too. */
+  isIntact(): boolean {
+    const [row] = this.database.prepare('PRAGMA integrity_check(1)').all([]) as { integrity_check?: unknown }[];
+    return row?.integrity_check === 'ok' && this.database.prepare('PRAGMA foreign_key_check').all([]).length === 0;
+  }
+
+  /** May be called more than once. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.rollback();
+    this.database.close();
+  }
+
+  /** What SQLite or `work` threw, as a ParleyError. */
+  toError(thrown: unknown, during: 'read' | 'write'): ParleyError {
+    return storageError(thrown, during, this.#path);
+  }
+
+  #promise<T>(during: 'read' | 'write', work: () => T): Promise<T> {
+    try {
+      return Promise.resolve(this.#attempt(during, work));
+    } catch (error) {
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- always a ParleyError
+      return Promise.reject(error);
+    }
+  }
+
+  #attempt<T>(during: 'read' | 'write', work: () => T): T {
+    // Statements would go on working after the connection was closed.
+    if (!this.#open) throw new ParleyError('INTERNAL', { reason: 'the storage is closed' });
+    try {
+      return work();
+    } catch (error) {
+      throw this.toError(error, during);
+    }
+  }
+}
+
+const CANNOT_WRITE = /^SQLITE_(FULL|READONLY|IOERR|CANTOPEN|PERM)/;
+
+/** No space, no permission and failed writes are DISK_FULL (R21); who cannot get at the lock in time is told SERVER_BUSY. */
+export function storageError(thrown: unknown, during: 'read' | 'write', path: string): ParleyError {
+  if (thrown instanceof ParleyError) return thrown;
+  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'unknown';
+  const text = thrown instanceof Error ? thrown.message : 'a value was thrown';
+  if (code.startsWith('SQLITE_FULL') || (during === 'write' && CANNOT_WRITE.test(code))) {
+    return new ParleyError('DISK_FULL', { path, reason: text }, { cause: thrown });
+  }
+  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
+    return new ParleyError('SERVER_BUSY', {}, { cause: thrown });
+  }
+  if (code.startsWith('SQLITE_NOTADB') || code.startsWith('SQLITE_CORRUPT')) {
+    const reason = `${path} is damaged or no database; restore it from a backup, or move it away to begin anew`;
+    return new ParleyError('INTERNAL', { reason }, { cause: thrown });
+  }
+  return new ParleyError('INTERNAL', { reason: `storage: ${text} (${code})` }, { cause: thrown });
+}

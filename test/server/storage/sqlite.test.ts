@@ -1,0 +1,17 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openSqlite } from '../../../src/server/storage/sqlite.js';
+import { storageContract } from '../../contracts/storage.js';
+
+describe('sqlite storage in memory', () => {
+  storageContract(async () => ({ storage: await openSqlite(':memory:'), dispose: () => Promise.resolve() }));
+});
+
+describe('sqlite storage in a folder', () => {
+  storageContract(async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'parley-storage-'));
+    const storage = await openSqlite({ dataDir, role: 'server' });
+    return { storage, dispose: () => rm(dataDir, { recursive: true }) };
+  });
+});
