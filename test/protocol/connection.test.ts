@@ -91,7 +91,11 @@ function pair(
   const left = new Connection(a, { hello: makeHello('client'), end: 'dialer', ...dialer });
   const right = new Connection(b, { hello: makeHello('server'), end: 'listener', ...listener });
   right.serve(specs, async (spec, params, call) => {
-    const handler = handlers[spec.name as keyof typeof specs] as (p: unknown, c: undefined, i: typeof call) => Promise<object>;
+    const handler = handlers[spec.name as keyof typeof specs] as (
+      p: unknown,
+      c: undefined,
+      i: typeof call,
+    ) => Promise<object>;
     return handler(params, undefined, call);
   });
   return [left, right];
