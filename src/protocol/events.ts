@@ -11,8 +11,7 @@ const pushedMessage = z.object({
   position: z.number().int().min(1),
   id: messageId,
   from: user,
-  /** The recipient, the group, `all`, or the names a broadcast was for. */
-  to: z.string(),
+  to: z.string().describe('The recipient, the group, `all`, or the names a broadcast was for.'),
   text: z.string(),
   at,
 });
@@ -53,14 +52,14 @@ export const transferState = z.object({
   direction: z.enum(['download', 'upload']),
   state: z.enum(['running', 'waiting', 'done', 'failed']),
   sizeBytes: z.number(),
-  /** Verified bytes here, or bytes sent. */
-  bytes: z.number(),
+  bytes: z.number().describe('Verified bytes here, or bytes sent.'),
   rate: z.number(),
-  /** Seconds that the rest takes at this rate; absent when it cannot be known. */
-  secondsLeft: z.number().optional(),
+  secondsLeft: z
+    .number()
+    .optional()
+    .describe('Seconds that the rest takes at this rate; absent when it cannot be known.'),
   sources: z.array(z.object({ user, bytes: z.number(), rate: z.number() })),
-  /** Why it failed or waits. */
-  code: z.string().optional(),
+  code: z.string().optional().describe('Why it failed or waits.'),
 });
 export type TransferState = z.output<typeof transferState>;
 

@@ -9,30 +9,29 @@ export const download = defineCommand({
   says: 'Fetches a file, or some of its chunks, from everyone who holds them at once; resumes what was begun.',
   params: z.object({
     file: fileRef,
-    /** Only these chunks; all when absent or empty. */
-    chunks: z.array(z.number().int().min(0)).optional(),
-    /** Where to: a file or an existing folder; made absolute by the face. */
-    output: z.string().max(4096).optional(),
-    /** The folder it was typed in. */
-    directory: z.string().max(4096),
-    /** Holders asked at once. */
-    jobs: z.number().int().min(1).max(64).optional(),
-    /** Bytes a second, of this download. */
-    limitRate: z.number().int().min(1).optional(),
+    chunks: z.array(z.number().int().min(0)).optional().describe('Only these chunks; all when absent or empty.'),
+    output: z
+      .string()
+      .max(4096)
+      .optional()
+      .describe('Where to: a file or an existing folder; made absolute by the face.'),
+    directory: z.string().max(4096).describe('The folder it was typed in.'),
+    jobs: z.number().int().min(1).max(64).optional().describe('Holders asked at once.'),
+    limitRate: z.number().int().min(1).optional().describe('Bytes a second, of this download.'),
     overwrite: z.boolean().optional(),
   }),
   result: z.object({
     file: z.string(),
     path: z.string(),
     sizeBytes: z.number(),
-    /** Chunks fetched by this command. */
-    chunks: z.array(z.number()),
-    /** Chunks that are here now, those included. */
-    held: z.array(z.number()),
+    chunks: z.array(z.number()).describe('Chunks fetched by this command.'),
+    held: z.array(z.number()).describe('Chunks that are here now, those included.'),
     complete: z.boolean(),
     sources: z.array(z.object({ user: z.string(), bytes: z.number() })),
-    /** Present when the target was there already with the registered bytes. */
-    alreadyThere: z.boolean().optional(),
+    alreadyThere: z
+      .boolean()
+      .optional()
+      .describe('Present when the target was there already with the registered bytes.'),
   }),
   errors: [
     'FILE_NOT_REGISTERED',

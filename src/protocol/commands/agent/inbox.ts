@@ -10,8 +10,13 @@ export const inbox = defineCommand({
   params: z.object({
     unread: z.boolean().optional(),
     with: userRef.optional(),
-    /** At most so many, the newest; without it all unread ones, and at least the newest 50. */
-    limit: z.number().int().min(1).max(1_000_000).optional(),
+    limit: z
+      .number()
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .optional()
+      .describe('At most so many, the newest; without it all unread ones, and at least the newest 50.'),
     before: messageId.optional(),
   }),
   result: z.object({ messages: z.array(storedMessage) }),

@@ -7,8 +7,7 @@ export const listen = defineCommand({
   place: 'agent',
   says: 'Prints what happens as it happens, one JSON object a line, until interrupted.',
   params: z.object({
-    /** A face that shows messages to a person: they are read then. */
-    shows: z.boolean().optional(),
+    shows: z.boolean().optional().describe('A face that shows messages to a person: they are read then.'),
   }),
   result: z.object({}),
   errors: [],

@@ -8,12 +8,12 @@ export const login = defineCommand({
   place: 'agent',
   says: 'Logs in and leaves the agent running; asks for what is missing when on a terminal.',
   params: z.object({
-    /** `host:port` of the server. */
-    server: z.string().max(300),
+    server: z.string().max(300).describe('`host:port` of the server.'),
     user: z.string().max(256),
     password: z.string().min(1).max(MAX_PASSWORD_BYTES),
-    /** The server's key must be this one; without it the first key seen is pinned. */
-    fingerprint: keyFingerprint.optional(),
+    fingerprint: keyFingerprint
+      .optional()
+      .describe("The server's key must be this one; without it the first key seen is pinned."),
   }),
   result: z.object({ user: z.string() }),
   errors: ['BAD_CREDENTIALS', 'LOCKED_OUT', 'ALREADY_LOGGED_IN', 'SERVER_UNREACHABLE', 'KEY_CHANGED'],

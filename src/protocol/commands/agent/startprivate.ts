@@ -5,11 +5,11 @@ import { userRef } from '../../values.js';
 /** A peer's key as two people compare it; null while no key of theirs is known. */
 export const keyView = z.object({
   user: z.string(),
-  /** 60 digits. */
   safetyNumber: z
     .string()
     .regex(/^\d{60}$/)
-    .nullable(),
+    .nullable()
+    .describe('60 digits.'),
   verified: z.boolean(),
 });
 

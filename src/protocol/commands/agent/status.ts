@@ -8,13 +8,10 @@ export const status = defineCommand({
   says: 'Tells who is logged in where, whether the server is reached, where peers connect to, what is held and what is moving.',
   params: z.object({}),
   result: z.object({
-    /** Null before login. */
-    user: z.string().nullable(),
-    /** `host:port`. */
-    server: z.string().nullable(),
+    user: z.string().nullable().describe('Null before login.'),
+    server: z.string().nullable().describe('`host:port`.'),
     online: z.boolean(),
-    /** Where others' direct links come in, as `host:port`. */
-    listen: z.string().nullable(),
+    listen: z.string().nullable().describe("Where others' direct links come in, as `host:port`."),
     held: z.array(z.object({ file: z.string(), held: z.number(), chunks: z.number() })),
     transfers: z.array(transferState),
   }),

@@ -10,8 +10,7 @@ export const fetchBlock = defineCommand({
   params: z.object({
     root: digest,
     chunk: chunkIndex,
-    /** The block’s number inside its chunk, from 0. */
-    block: z.number().int().min(0).max(MAX_FILE_BYTES),
+    block: z.number().int().min(0).max(MAX_FILE_BYTES).describe('The block’s number inside its chunk, from 0.'),
   }),
   result: z.object({}),
   errors: ['CHUNK_GONE', 'SERVER_BUSY'],

@@ -7,11 +7,9 @@ export const advertise = defineCommand({
   says: 'Offers a port for direct links. The server connects to it at the address it sees, checks the key there, and only then gives it to others.',
   params: z.object({ port: z.number().int().min(1).max(65_535) }),
   result: z.object({
-    /** Where others are sent, as `host:port`. */
-    address: z.string(),
+    address: z.string().describe('Where others are sent, as `host:port`.'),
     reachable: z.boolean(),
-    /** Why not, when it is not reachable. */
-    reason: z.string().optional(),
+    reason: z.string().optional().describe('Why not, when it is not reachable.'),
   }),
   errors: ['KEY_REQUIRED'],
 });

@@ -9,16 +9,21 @@ export const broadcast = defineCommand({
   params: z.object({
     id: messageId.optional(),
     text: z.string(),
-    /** Only these users, kept for those of them who are away. */
-    to: z.array(userRef).min(1).max(512).optional(),
+    to: z.array(userRef).min(1).max(512).optional().describe('Only these users, kept for those of them who are away.'),
   }),
   result: z.object({
     id: messageId,
     recipients: z.array(z.string()),
-    /** To everyone: how many were skipped because they block you. */
-    blockedBy: z.number().int().min(0).optional(),
-    /** To users named: who was skipped, and why. */
-    skipped: z.array(z.object({ user: z.string(), code: z.string() })).optional(),
+    blockedBy: z
+      .number()
+      .int()
+      .min(0)
+      .optional()
+      .describe('To everyone: how many were skipped because they block you.'),
+    skipped: z
+      .array(z.object({ user: z.string(), code: z.string() }))
+      .optional()
+      .describe('To users named: who was skipped, and why.'),
   }),
   errors: ['UNKNOWN_USER', 'EMPTY_MESSAGE', 'MESSAGE_TOO_LONG', 'DISK_FULL'],
   pages: ['recipients'],

@@ -21,10 +21,8 @@ export const history = defineCommand({
   says: 'Reads a page of the messages that came to this user: the newest that fit the question, oldest first.',
   params: z.object({
     unread: z.boolean().optional(),
-    /** Only messages from this user. */
-    with: userRef.optional(),
-    /** Only messages older than this one. */
-    before: messageId.optional(),
+    with: userRef.optional().describe('Only messages from this user.'),
+    before: messageId.optional().describe('Only messages older than this one.'),
     limit: z.number().int().min(1).max(MAX_INBOX_PAGE),
   }),
   result: z.object({ messages: z.array(storedMessage) }),

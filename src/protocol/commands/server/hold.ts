@@ -9,14 +9,14 @@ export const hold = defineCommand({
   says: 'Says which chunks of a file this client holds and gives to others, until the lease ends or the session does.',
   params: z.object({
     file: fileRef,
-    /** Of the bytes held: must be the registered one. */
-    root: digest,
-    /** All of the file, exactly those of a bitmap, or some more. */
-    chunks: z.union([
-      z.literal('all'),
-      z.object({ bitmap }),
-      z.object({ add: z.array(chunkIndex).min(1).max(MAX_INDICES_PER_CALL) }),
-    ]),
+    root: digest.describe('Of the bytes held: must be the registered one.'),
+    chunks: z
+      .union([
+        z.literal('all'),
+        z.object({ bitmap }),
+        z.object({ add: z.array(chunkIndex).min(1).max(MAX_INDICES_PER_CALL) }),
+      ])
+      .describe('All of the file, exactly those of a bitmap, or some more.'),
   }),
   result: z.object({}),
   errors: ['FILE_NOT_REGISTERED', 'BYTES_DIFFER', 'CHUNK_NOT_FOUND'],

@@ -6,14 +6,14 @@ import { userRef } from '../../values.js';
 /** What a client learns when its session begins. */
 export const sessionStart = z.object({
   user: z.string(),
-  /** Lets the holder of the same key take the session up again on a new connection. Secret. */
-  token: z.string().max(128).optional(),
-  /** How long a holding lasts unless renewed. */
-  leaseSeconds: z.number().min(1),
-  /** Silence after which a user is logged out. */
-  timeoutSeconds: z.number().min(1),
-  /** The highest position that this user's client acknowledged. */
-  acknowledged: z.number().int().min(0),
+  token: z
+    .string()
+    .max(128)
+    .optional()
+    .describe('Lets the holder of the same key take the session up again on a new connection. Secret.'),
+  leaseSeconds: z.number().min(1).describe('How long a holding lasts unless renewed.'),
+  timeoutSeconds: z.number().min(1).describe('Silence after which a user is logged out.'),
+  acknowledged: z.number().int().min(0).describe("The highest position that this user's client acknowledged."),
   unread: z.number().int().min(0),
   blocked: z.array(z.string()).max(4096),
 });

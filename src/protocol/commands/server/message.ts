@@ -7,15 +7,15 @@ export const message = defineCommand({
   place: 'server',
   says: 'Sends a message to a user; it is kept for them when they are away.',
   params: z.object({
-    /** Made by the client; the same id sent again is the same message. Without one the server makes it. */
-    id: messageId.optional(),
+    id: messageId
+      .optional()
+      .describe('Made by the client; the same id sent again is the same message. Without one the server makes it.'),
     user: userRef,
     text: z.string(),
   }),
   result: z.object({
     id: messageId,
-    /** False when it is kept for when they log on. */
-    delivered: z.boolean(),
+    delivered: z.boolean().describe('False when it is kept for when they log on.'),
   }),
   errors: ['UNKNOWN_USER', 'SELF', 'BLOCKED', 'EMPTY_MESSAGE', 'MESSAGE_TOO_LONG', 'INBOX_FULL', 'DISK_FULL'],
   cli: {

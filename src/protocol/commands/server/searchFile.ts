@@ -9,8 +9,7 @@ export const searchFile = defineCommand({
   params: z.object({ file: fileRef }),
   result: z.object({
     file: z.string(),
-    /** Every chunk is held by somebody online. */
-    available: z.boolean(),
+    available: z.boolean().describe('Every chunk is held by somebody online.'),
     sizeBytes: z.number(),
     chunks: z.number(),
     owner: z.string(),
