@@ -1,0 +1,131 @@
+/** The generated part of docs/PROTOCOL.md: every command on the wire, every event, error and limit, read from the definitions. */
+import { z } from 'zod';
+import type { CommandSpec } from '../src/protocol/command.js';
+import { clientCommands } from '../src/protocol/commands/client.js';
+import { peerCommands } from '../src/protocol/commands/peer.js';
+import { serverCommands } from '../src/protocol/commands/server.js';
+import { ERRORS } from '../src/protocol/errors.js';
+import { NOTICE_CODES, serverEvent } from '../src/protocol/events.js';
+
+interface Schema {
+  readonly type?: string | readonly string[];
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly items?: Schema;
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
+  readonly pattern?: string;
+  readonly format?: string;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+}
+
+const schemaOf = (schema: z.ZodType): Schema =>
+  z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Schema;
+
+function range(low: number | undefined, high: number | undefined, unit: string): string {
+  const least = low === undefined || low === 0 || Math.abs(low) >= Number.MAX_SAFE_INTEGER ? undefined : low;
+  const most = high === undefined || high >= Number.MAX_SAFE_INTEGER ? undefined : high;
+  if (least === undefined && most === undefined) return '';
+  if (most === undefined) return `, at least ${least}${unit}`;
+  return least === undefined ? `, at most ${most}${unit}` : `, ${least} to ${most}${unit}`;
+}
+
+/** A schema in words. */
+function words(schema: Schema): string {
+  const choices = schema.anyOf ?? schema.oneOf;
+  if (choices !== undefined) return choices.map(words).join(', or ');
+  if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``;
+  if (schema.enum !== undefined) return schema.enum.map((value) => `\`${JSON.stringify(value)}\``).join(' or ');
+  if (schema.type === 'string') {
+    if (schema.format === 'date-time') return 'string, ISO 8601 in UTC (`2026-01-31T12:00:00.000Z`)';
+    const pattern = schema.pattern === undefined ? '' : `, \`${schema.pattern.replaceAll('|', '\\|')}\``;
+    return `string${range(schema.minLength, schema.maxLength, ' characters')}${pattern}`;
+  }
+  if (schema.type === 'integer' || schema.type === 'number')
+    return `${schema.type}${range(schema.minimum, schema.maximum, '')}`;
+  if (schema.type === 'array')
+    return `list of (${words(schema.items ?? {})})${range(schema.minItems, schema.maxItems, ' items')}`;
+  if (schema.type === 'object') {
+    const fields = Object.entries(schema.properties ?? {}).map(([name, field]) => {
+      const optional = schema.required?.includes(name) === true ? '' : '?';
+      return `\`${name}\`${optional}: ${words(field)}`;
+    });
+    return fields.length === 0 ? 'object' : `object {${fields.join('; ')}}`;
+  }
+  return String(schema.type ?? 'any value');
+}
+
+function fieldTable(title: string, schema: z.ZodType): string {
+  const { properties = {}, required = [] } = schemaOf(schema);
+  const rows = Object.entries(properties).map(([name, field]) => {
+    const need = required.includes(name) ? '' : 'optional; ';
+    return `| \`${name}\` | ${need}${words(field)} | ${field.description ?? ''} |`;
+  });
+  if (rows.length === 0) return `${title}: \`{}\`\n`;
+  return `${title}:\n\n| field | value | meaning |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
+}
+
+function commandSection(spec: CommandSpec): string {
+  const notes = [
+    spec.beforeLogin === true ? 'Allowed before login.' : undefined,
+    spec.passive === true ? 'Does not count as activity.' : undefined,
+    spec.body === undefined ? undefined : `Body after the call: ${spec.body}.`,
+    spec.bytes === undefined ? undefined : `Bytes before the reply: ${spec.bytes}.`,
+    spec.pages === undefined
+      ? undefined
+      : `Comes in pages when long: ${spec.pages.map((field) => `\`${field}\``).join(', ')}.`,
+    spec.errors.length === 0 ? undefined : `Refusals: ${spec.errors.map((code) => `\`${code}\``).join(' ')}.`,
+  ].filter((note) => note !== undefined);
+  return [
+    `#### \`${spec.name}\``,
+    spec.says,
+    ...(notes.length === 0 ? [] : [notes.join(' ')]),
+    fieldTable('Params', spec.params).trimEnd(),
+    fieldTable('Result', spec.result).trimEnd(),
+  ].join('\n\n');
+}
+
+function commandList(title: string, specs: Readonly<Record<string, CommandSpec>>): string {
+  return [`### ${title}`, ...Object.values(specs).map(commandSection)].join('\n\n');
+}
+
+function eventSections(): string {
+  const { oneOf = [], anyOf = [] } = schemaOf(serverEvent);
+  return [...oneOf, ...anyOf]
+    .map((event) => {
+      const type = event.properties?.['type'];
+      const fields = Object.entries(event.properties ?? {})
+        .filter(([name]) => name !== 'type')
+        .map(([name, field]) => `| \`${name}\` | ${words(field)} | ${field.description ?? ''} |`);
+      return `#### type ${words(type ?? {})}\n\n| field | value | meaning |\n| --- | --- | --- |\n${fields.join('\n')}`;
+    })
+    .join('\n\n');
+}
+
+/** Markdown of the reference, without a heading of its own. */
+export function wireReference(): string {
+  const errors = Object.entries(ERRORS).map(
+    ([code, row]) =>
+      `| \`${code}\` | ${row.message.replaceAll('|', '\\|')} | ${row.retryable ? 'yes' : 'no'} | ${row.exit} |`,
+  );
+  const notices = Object.entries(NOTICE_CODES).map(([code, says]) => `| \`${code}\` | ${says} |`);
+  return [
+    commandList('Commands that the server answers', serverCommands),
+    commandList('Commands that a client answers for the server', clientCommands),
+    commandList('Commands that the other end of a peer link answers', peerCommands),
+    '### Events that the server pushes',
+    eventSections(),
+    `#### Codes of notices\n\n| code | meaning |\n| --- | --- |\n${notices.join('\n')}`,
+    '### Error codes',
+    '`{name}` in a sentence is replaced by that field of `details`. The last column is the exit code of the command line.',
+    `| code | message | retryable | exit |\n| --- | --- | --- | --- |\n${errors.join('\n')}`,
+  ].join('\n\n');
+}
