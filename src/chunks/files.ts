@@ -79,6 +79,15 @@ export async function readFully(
   return done;
 }
 
+/** Writes all bytes at `position`; what was written before a failure may stay. */
+export async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
+}
+
 /**
  * Reads spans in order, a few ahead of the consumer. `bytes` is valid until the next one is asked for, and shorter than the span
  * only where the file ends.
@@ -151,7 +160,12 @@ function checkRegular(path: string, stats: BigIntStats): BigIntStats {
   throw new ParleyError('FILE_MISSING', { path, reason });
 }
 
-// Opening a pipe that took the file's place would wait for a writer for ever. Windows has neither.
-function nonBlocking(): number {
+/** The flag that refuses a symbolic link in place of a file that is ours. */
+export function noFollow(): number {
+  return process.platform === 'win32' ? 0 : constants.O_NOFOLLOW;
+}
+
+/** The flag that opens a pipe, which took a file's place, without waiting for its other end. */
+export function nonBlocking(): number {
   return process.platform === 'win32' ? 0 : constants.O_NONBLOCK;
 }

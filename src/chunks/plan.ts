@@ -113,6 +113,16 @@ export function blockPlace(plan: Plan, block: number): BlockPlace {
   return { block, chunk, indexInChunk, offset: bytes.offset + skipped, length };
 }
 
+/**
+ * The number in the file of block `indexInChunk` of chunk `chunk`.
+ * @throws RangeError when the file has no such chunk, or the chunk no such block
+ */
+export function blockNumber(plan: Plan, chunk: number, indexInChunk: number): number {
+  const { first, count } = blocksOfChunk(plan, chunk);
+  checkIndex('block', indexInChunk, count);
+  return first + indexInChunk;
+}
+
 /** The blocks of `range` in spans of at most BLOCK_BYTES bytes, in order: one read each, however small the chunks are. */
 export function* spansOf(
   plan: Plan,

@@ -87,6 +87,9 @@ export const ERRORS = {
   BYTES_DIFFER: refused('the bytes of {path} are not those registered as {file}'),
   CHUNK_NOT_FOUND: refused('{file} has chunks 0 to {last}, not {index}'),
   TARGET_EXISTS: refused('{path} exists and holds other bytes; choose another with -o, or add --overwrite'),
+  TARGET_BUSY: tryAgain(
+    '{path} is being written by another process (pid {pid}); wait for it, or choose another target with -o',
+  ),
   TOO_MANY_FILES: refused('{limit} {what} are registered by you already; unregister some first'),
   CHUNK_GONE: bytes('{user} cannot give chunk {chunk} of {file} any more; try again, another holder may have it', true),
   HASH_MISMATCH: bytes(

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { blockPlace, blocksOfChunk, chunkOfBlock, chunkRange, planChunks, spansOf } from '../../src/chunks/plan.js';
+import { blockNumber, blockPlace, blocksOfChunk, chunkOfBlock, chunkRange, planChunks, spansOf } from '../../src/chunks/plan.js';
 import { ParleyError } from '../../src/protocol/errors.js';
 import { BLOCK_BYTES, MAX_CHUNKS, MAX_FILE_BYTES } from '../../src/protocol/limits.js';
 import { maxChunks } from '../../src/protocol/values.js';
@@ -84,6 +84,7 @@ describe('chunks/plan', () => {
             expect(place).to.deep.include({ block, chunk, indexInChunk, offset });
             expect(place.length).to.be.within(1, BLOCK_BYTES);
             expect(chunkOfBlock(plan, block)).to.equal(chunk);
+            expect(blockNumber(plan, chunk, indexInChunk)).to.equal(block);
             if (indexInChunk < blocks.count - 1) expect(place.length).to.equal(BLOCK_BYTES);
             offset += place.length;
             block += 1;
@@ -141,6 +142,7 @@ describe('chunks/plan', () => {
       expect(() => chunkRange(plan, index)).to.throw(RangeError);
       expect(() => blocksOfChunk(plan, index)).to.throw(RangeError);
       expect(() => blockPlace(plan, index)).to.throw(RangeError);
+      expect(() => blockNumber(plan, 0, index)).to.throw(RangeError);
     }
   });
 });

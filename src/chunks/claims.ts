@@ -1,0 +1,90 @@
+/** When written blocks become claimed ones: data is synced first, then the sidecar says so, in batches (R26). */
+import type { FileHandle } from 'node:fs/promises';
+import { runsOf } from './bits.js';
+import { unwritable } from './fserrors.js';
+import type { SidecarLog } from './sidecar.js';
+
+/** Bytes written before they are synced and claimed: rare enough to cost little, often enough that a power cut costs little. */
+export const CLAIM_BYTES = 64 * 1024 * 1024;
+/** Milliseconds after which a written block is synced and claimed, however few there are. */
+export const CLAIM_AFTER_MS = 1000;
+
+/** The blocks of an open file that are written and not claimed yet, and the sidecar that will claim them. */
+export class Claims {
+  readonly #path: string;
+  readonly #file: FileHandle;
+  #log: SidecarLog;
+  #blocks: number[] = [];
+  #bytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #flushing: Promise<void> = Promise.resolve();
+
+  /** `path` is that of `file`, for errors. Owns `log`. */
+  constructor(path: string, file: FileHandle, log: SidecarLog) {
+    this.#path = path;
+    this.#file = file;
+    this.#log = log;
+  }
+
+  /** Takes a block whose bytes were handed to the file system. */
+  add(block: number, length: number): void {
+    this.#blocks.push(block);
+    this.#bytes += length;
+    if (this.#bytes >= CLAIM_BYTES) this.#flushUnheard();
+    else this.#timer ??= setTimeout(() => this.#flushUnheard(), CLAIM_AFTER_MS).unref();
+  }
+
+  addDigests(chunk: number, blockDigests: Buffer): void {
+    this.#log.addDigests([[chunk, blockDigests]]);
+  }
+
+  /**
+   * Claims what was written, when it is safe.
+   * @throws ParleyError DISK_FULL (with a reason): nothing is lost, and it may be called again
+   */
+  flush(): Promise<void> {
+    const flush = this.#flushing.then(() => this.#flushOnce());
+    this.#flushing = flush.catch(() => undefined);
+    return flush;
+  }
+
+  /** Goes on with a sidecar that was written anew. Only right after a flush. */
+  async replaceLog(log: SidecarLog): Promise<void> {
+    const old = this.#log;
+    this.#log = log;
+    await old.close();
+  }
+
+  /** Does not flush. May be called again. */
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#flushing;
+    await this.#log.close();
+  }
+
+  // A failure is left to the next flush: after more writes, or the owner's, who is told.
+  #flushUnheard(): void {
+    this.flush().catch(() => undefined);
+  }
+
+  async #flushOnce(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const blocks = this.#blocks;
+    const bytes = this.#bytes;
+    this.#blocks = [];
+    this.#bytes = 0;
+    try {
+      if (blocks.length > 0) await this.#file.datasync();
+    } catch (error) {
+      this.#blocks = [...blocks, ...this.#blocks];
+      this.#bytes += bytes;
+      throw unwritable(this.#path, error);
+    }
+    this.#log.addClaim(runsOf(blocks));
+    if (!this.#log.dirty) return;
+    await this.#log.sync().catch((error: unknown) => {
+      throw unwritable(this.#path, error);
+    });
+  }
+}

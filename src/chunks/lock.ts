@@ -1,0 +1,119 @@
+/** A lock file, so that two processes do not write the same target. It outlives its process; the next one sees that. */
+import { randomUUID } from 'node:crypto';
+import { link, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { z } from 'zod';
+import { ParleyError } from '../protocol/errors.js';
+import { errnoOf } from './fserrors.js';
+
+export interface FileLock {
+  /** Gives the lock back. May be called again. */
+  release(): Promise<void>;
+}
+
+/** Who holds a lock. `started` tells a process from a later one with the same pid, where the system can say. */
+const Holder = z.object({ pid: z.number().int().positive(), started: z.string(), id: z.string() });
+type Holder = z.infer<typeof Holder>;
+
+/** How long a lock may say nothing: longer than any process needs to write its name after it made the file. */
+const UNNAMED_MS = 10_000;
+const ATTEMPTS = 5;
+
+/**
+ * Takes the lock `path` for what is written to `target`.
+ * @throws ParleyError TARGET_BUSY when a living process has it (this one, too); what the file system refuses as it comes
+ */
+export async function takeLock(path: string, target: string): Promise<FileLock> {
+  const text = JSON.stringify({ pid: process.pid, started: await startOf(process.pid), id: randomUUID() });
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    if (await create(path, text)) return { release: () => release(path, text) };
+    const found = await readFile(path, 'utf8').catch(absent);
+    if (found === undefined) continue;
+    const holder = parse(found);
+    if (await (holder ? isAlive(holder) : isYoung(path))) {
+      throw new ParleyError('TARGET_BUSY', { path: target, pid: holder?.pid ?? 0 });
+    }
+    await remove(path, found);
+  }
+  throw new ParleyError('TARGET_BUSY', { path: target, pid: 0 });
+}
+
+async function create(path: string, text: string): Promise<boolean> {
+  let file: FileHandle;
+  try {
+    file = await open(path, 'wx', 0o600);
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false;
+    throw error;
+  }
+  try {
+    await file.writeFile(text);
+    return true;
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+async function release(path: string, text: string): Promise<void> {
+  const found = await readFile(path, 'utf8').catch(() => undefined);
+  if (found === text) await rm(path, { force: true });
+}
+
+/** Removes a lock whose process is gone. Of several that try, each moves a file aside first, and puts back a fresh lock. */
+async function remove(path: string, expected: string): Promise<void> {
+  const aside = `${path}.${randomUUID().slice(0, 8)}`;
+  try {
+    await rename(path, aside);
+    if ((await readFile(aside, 'utf8')) !== expected) await link(aside, path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'EEXIST') throw error;
+  } finally {
+    await rm(aside, { force: true });
+  }
+}
+
+function parse(text: string): Holder | undefined {
+  try {
+    return Holder.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+async function isAlive({ pid, started }: Holder): Promise<boolean> {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return errnoOf(error) === 'EPERM';
+  }
+  const now = await startOf(pid);
+  return now === '' || now === started;
+}
+
+async function isYoung(path: string): Promise<boolean> {
+  const stats = await stat(path).catch(absent);
+  return stats !== undefined && Date.now() - stats.mtimeMs < UNNAMED_MS;
+}
+
+/** When a process started: the boot and the clock tick since, on Linux; empty elsewhere; `dead` for one that only waits to be reaped. */
+async function startOf(pid: number): Promise<string> {
+  try {
+    const [boot, line] = await Promise.all([
+      readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+      readFile(`/proc/${pid}/stat`, 'utf8'),
+    ]);
+    // The name in parentheses may hold anything; after it come the state (field 3) and, as field 22, the start.
+    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? 'dead' : `${boot.trim()}/${fields[19] ?? ''}`;
+  } catch {
+    return '';
+  }
+}
+
+function absent(error: unknown): undefined {
+  if (errnoOf(error) === 'ENOENT') return undefined;
+  throw error;
+}

@@ -1,0 +1,121 @@
+/** Which blocks of a `.part` are good after an earlier run, or another program, had its hands on it (R26). */
+import type { FileHandle } from 'node:fs/promises';
+import { BitSet } from './bits.js';
+import { blockDigest, digestAt } from './digest.js';
+import { readSpans } from './files.js';
+import { blockPlace, blocksOfChunk, spansOf } from './plan.js';
+import type { BlockRange, Plan, Span } from './plan.js';
+import type { Progress } from './sidecar.js';
+
+/** What a file system may allocate for a run of blocks beyond their bytes: a page at each end. */
+const RUN_SLACK_BYTES = 8 * 1024;
+
+export interface RecoverOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Told the bytes verified so far, and how many there are to verify at least. */
+  readonly onProgress?: ((doneBytes: number, ofBytes: number) => void) | undefined;
+}
+
+/** Block digests, by chunk. */
+type BlockDigests = ReadonlyMap<number, Buffer>;
+
+/**
+ * The blocks that are in the file, by their BLAKE3 digests: each claimed one is read again, for a claim only says that it was there.
+ * A process that was killed has written more than it claimed; that shows in the space the file takes, and then the blocks not
+ * claimed are looked through as well, so that nothing verified is fetched twice.
+ */
+export async function recoverBlocks(
+  file: FileHandle,
+  plan: Plan,
+  { digests, claimed }: Progress,
+  options: RecoverOptions = {},
+): Promise<BitSet> {
+  const held = new BitSet(plan.blocks);
+  const claims = [...claimed.runs()];
+  const claimedBytes = claims.reduce((sum, run) => sum + bytesOf(plan, run), 0);
+  let done = 0;
+  await verifyBlocks(file, plan, digests, claims, options.signal, (block, length, good) => {
+    if (good) held.add(block);
+    done += length;
+    options.onProgress?.(done, claimedBytes);
+  });
+
+  const { blocks: sectors } = await file.stat();
+  let unclaimedBytes = sectors * 512 - claimedBytes - claims.length * RUN_SLACK_BYTES;
+  const typicalBytes = blockLength(plan);
+  if (unclaimedBytes < typicalBytes) return held;
+  await verifyBlocks(
+    file,
+    plan,
+    digests,
+    unclaimedRuns(plan, digests, claimed),
+    options.signal,
+    (block, length, good) => {
+      if (good && held.add(block)) unclaimedBytes -= length;
+      return unclaimedBytes >= typicalBytes;
+    },
+  );
+  return held;
+}
+
+/** The blocks of a complete file whose bytes are not those of their digests. */
+export async function spoiltBlocks(
+  file: FileHandle,
+  plan: Plan,
+  digests: BlockDigests,
+  options: RecoverOptions,
+): Promise<number[]> {
+  const spoilt: number[] = [];
+  let done = 0;
+  await verifyBlocks(file, plan, digests, [{ first: 0, count: plan.blocks }], options.signal, (block, length, good) => {
+    if (!good) spoilt.push(block);
+    done += length;
+    options.onProgress?.(done, plan.sizeBytes);
+  });
+  return spoilt;
+}
+
+/**
+ * Reads the blocks of `runs` and says of each whether its bytes are those of its digest; a block whose digest is not known is not
+ * good. Ends early when `judge` returns false.
+ */
+async function verifyBlocks(
+  file: FileHandle,
+  plan: Plan,
+  digests: BlockDigests,
+  runs: Iterable<BlockRange>,
+  signal: AbortSignal | undefined,
+  judge: (block: number, length: number, good: boolean) => unknown,
+): Promise<void> {
+  for await (const { span, bytes } of readSpans(file, spansOfRuns(plan, runs), signal)) {
+    const { first, count } = span.blocks;
+    for (let block = first; block < first + count; block++) {
+      const { chunk, indexInChunk, offset, length } = blockPlace(plan, block);
+      const expected = digests.get(chunk);
+      const found = bytes.subarray(offset - span.offset, offset - span.offset + length);
+      const good =
+        expected !== undefined &&
+        found.length === length &&
+        blockDigest(found).equals(digestAt(expected, indexInChunk));
+      if (judge(block, length, good) === false) return;
+    }
+  }
+}
+
+function* spansOfRuns(plan: Plan, runs: Iterable<BlockRange>): Generator<Span, void, void> {
+  for (const run of runs) yield* spansOf(plan, run);
+}
+
+function* unclaimedRuns(plan: Plan, digests: BlockDigests, claimed: BitSet): Generator<BlockRange, void, void> {
+  for (const chunk of digests.keys()) yield* claimed.runs(false, blocksOfChunk(plan, chunk));
+}
+
+function bytesOf(plan: Plan, { first, count }: BlockRange): number {
+  const last = blockPlace(plan, first + count - 1);
+  return last.offset + last.length - blockPlace(plan, first).offset;
+}
+
+/** Bytes of a file's first block, which none exceeds. */
+function blockLength(plan: Plan): number {
+  return plan.blocks === 0 ? 1 : blockPlace(plan, 0).length;
+}
