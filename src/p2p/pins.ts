@@ -96,6 +96,11 @@ export class Pins {
     return true;
   }
 
+  /** Waits until what was set so far is on disk, or could not be put there. */
+  async flush(): Promise<void> {
+    await this.#saved.catch(() => undefined);
+  }
+
   /** Each save follows the one before and writes what is true by then; a failed one does not stop the next. */
   #save(): Promise<void> {
     const saved = this.#saved.catch(() => undefined).then(() => this.#write());

@@ -1,0 +1,112 @@
+/** Opens direct links to peers that the server introduced (R8). */
+import { isIP } from 'node:net';
+import { connect } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import { sameKey } from '../protocol/certificate.js';
+import type { Identity } from '../protocol/certificate.js';
+import type { Introduction } from '../protocol/commands/server/introduce.js';
+import { systemClock } from '../protocol/clock.js';
+import type { Clock } from '../protocol/clock.js';
+import { Connection } from '../protocol/connection.js';
+import { ParleyError } from '../protocol/errors.js';
+import { makeHello } from '../protocol/hello.js';
+import { LINK_DEADLINE_MS, LINK_PAUSE_ABOVE_BYTES, linkLost, linkTlsOptions, provenKey } from './link.js';
+import type { PeerLink } from './link.js';
+import { keyChanged } from './pins.js';
+import type { Pins } from './pins.js';
+
+export interface DialOptions {
+  readonly identity: Identity;
+  readonly pins: Pins;
+  /** Where the server sees the peer: an IP address and a port. */
+  readonly host: string;
+  readonly port: number;
+  readonly introduction: Introduction;
+  /** Sets up what this end serves: the other end may call as soon as it has accepted the link. */
+  readonly prepare?: (connection: Connection) => void;
+  readonly signal?: AbortSignal | undefined;
+  /** For all of it; default 10 s. */
+  readonly timeoutMs?: number;
+  readonly clock?: Clock;
+}
+
+/**
+ * A link to the introduced peer, once the peer has accepted it; a key seen for the first time is pinned.
+ * @throws ParleyError KEY_CHANGED when another key is pinned, before anything is dialled; PEER_UNREACHABLE with the reason;
+ * CANCELLED
+ */
+export async function dialPeer(options: DialOptions): Promise<PeerLink> {
+  const { introduction, pins } = options;
+  const { id, peer, publicKey, purpose } = introduction;
+  if (pins.check('peer', peer, publicKey) === 'changed') throw keyChanged('peer', peer);
+  const lost = linkLost(peer);
+  const late = new AbortController();
+  const timeoutMs = options.timeoutMs ?? LINK_DEADLINE_MS;
+  const cancelTimer = (options.clock ?? systemClock).after(timeoutMs, () =>
+    late.abort(lost(`no answer within ${timeoutMs / 1000} s`)),
+  );
+  const signal = options.signal === undefined ? late.signal : AbortSignal.any([late.signal, options.signal]);
+  try {
+    const socket = await secured(options, signal);
+    const connection = await greeted(socket, options, signal);
+    return { id, peer, publicKey, purpose, connection, bytesReceived: () => socket.bytesRead };
+  } catch (thrown) {
+    if (options.signal?.aborted === true) throw new ParleyError('CANCELLED', {}, { cause: thrown });
+    if (thrown instanceof ParleyError && ['PEER_UNREACHABLE', 'DISK_FULL'].includes(thrown.code)) throw thrown;
+    const reason = thrown instanceof Error ? thrown.message : 'it could not be dialled';
+    throw new ParleyError('PEER_UNREACHABLE', { user: peer, reason }, { cause: thrown });
+  } finally {
+    cancelTimer();
+  }
+}
+
+/** A TLS socket to whoever has the introduced key; nothing was sent over it yet. */
+async function secured(options: DialOptions, signal: AbortSignal): Promise<TLSSocket> {
+  signal.throwIfAborted();
+  // Only addresses: a name would be looked up, and tell others whom we are about to call.
+  if (isIP(options.host) === 0) throw new Error('its address is not an IP address');
+  const socket = connect({ ...linkTlsOptions(options.identity), host: options.host, port: options.port });
+  socket.setNoDelay(true);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('secureConnect', resolve);
+      socket.once('error', reject);
+      socket.once('close', () => reject(new Error('it closed the link')));
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    });
+    const key = provenKey(socket);
+    if (key === undefined || !sameKey(key, options.introduction.publicKey)) {
+      throw new Error('another key than the introduced one answers at its address');
+    }
+    return socket;
+  } catch (thrown) {
+    socket.on('error', () => undefined);
+    socket.destroy();
+    throw thrown;
+  }
+}
+
+/** The connection, once the other end has judged our certificate and hello: only its own hello says so. */
+async function greeted(socket: TLSSocket, options: DialOptions, signal: AbortSignal): Promise<Connection> {
+  const { id, purpose, peer, publicKey } = options.introduction;
+  const connection = new Connection(socket, {
+    hello: makeHello('peer', { introduction: id, purpose }),
+    end: 'dialer',
+    pauseAboveBytes: LINK_PAUSE_ABOVE_BYTES,
+    lost: linkLost(peer),
+    ...(options.clock === undefined ? {} : { clock: options.clock }),
+  });
+  options.prepare?.(connection);
+  const stop = (): void => connection.destroy();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    await connection.ready;
+    await options.pins.pin('peer', peer, publicKey);
+    return connection;
+  } catch (thrown) {
+    connection.destroy();
+    throw signal.aborted ? signal.reason : thrown;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

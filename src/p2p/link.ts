@@ -1,0 +1,69 @@
+/** What both ends of a direct link share: the TLS rules, whose key the other end showed, and the link itself. */
+import { constants } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
+import type { CommonConnectionOptions, SecureContextOptions, TLSSocket } from 'node:tls';
+import { publicKeyOf } from '../protocol/certificate.js';
+import type { Identity } from '../protocol/certificate.js';
+import type { Connection } from '../protocol/connection.js';
+import type { Purpose } from '../protocol/commands/server/introduce.js';
+import { ParleyError } from '../protocol/errors.js';
+import { MAX_UNAUTHENTICATED_BYTES } from '../protocol/limits.js';
+import type { FrameCaps } from '../protocol/frame.js';
+
+/** A direct link whose other end has shown the introduced key, which is the pinned one, and named the introduction. */
+export interface PeerLink {
+  /** The id of the introduction that allowed it. */
+  readonly id: string;
+  /** The user at the other end. */
+  readonly peer: string;
+  /** The other end's key: SubjectPublicKeyInfo, DER, base64. */
+  readonly publicKey: string;
+  /** One link has one purpose: a chat never waits behind a chunk. */
+  readonly purpose: Purpose;
+  readonly connection: Connection;
+  /** Bytes that came over the link so far, verified or not: shows whether it moves. */
+  bytesReceived(): number;
+}
+
+/** Milliseconds for TLS and hellos together: far more than a slow network needs, far less than a person waits. */
+export const LINK_DEADLINE_MS = 10_000;
+/** Queued output in bytes above which a link stops reading: several blocks, since both ends may be sending them at once. */
+export const LINK_PAUSE_ABOVE_BYTES = 8 * 1024 * 1024;
+/** What a stranger may send before its hello was found good. */
+export const CAPS_BEFORE_HELLO: FrameCaps = { controlBytes: MAX_UNAUTHENTICATED_BYTES, dataBytes: 0 };
+
+/** TLS 1.3 only, both ends with a certificate, no tickets: a resumed session would hide the other end's certificate. */
+export function linkTlsOptions(identity: Identity): LinkTlsOptions {
+  return {
+    key: identity.privateKeyPem,
+    cert: identity.certificatePem,
+    minVersion: 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+    // AES-128 first: a quarter less work for a block than AES-256, and nobody's way in.
+    ciphers: 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256',
+    honorCipherOrder: true,
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    requestCert: true,
+    // Certificates are self-signed: the key is judged by introduction and pin instead.
+    rejectUnauthorized: false,
+  };
+}
+type LinkTlsOptions = SecureContextOptions & Pick<CommonConnectionOptions, 'requestCert' | 'rejectUnauthorized'>;
+
+/** The key that the other end proved to have in this handshake; undefined when it proved none, which refuses it. */
+export function provenKey(socket: TLSSocket): string | undefined {
+  if (socket.getProtocol() !== 'TLSv1.3' || socket.isSessionReused()) return undefined;
+  // Null on a socket that is gone already, whatever the types say.
+  const certificate = socket.getPeerX509Certificate() as X509Certificate | null | undefined;
+  if (certificate === undefined || certificate === null) return undefined;
+  try {
+    return publicKeyOf(certificate.raw);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a call over a link fails with when the link is lost. */
+export function linkLost(peer: string): (reason: string) => ParleyError {
+  return (reason) => new ParleyError('PEER_UNREACHABLE', { user: peer, reason });
+}
