@@ -6,12 +6,14 @@ import { ParleyError } from '../../protocol/errors.js';
 const BUSY_TIMEOUT_MS = 5_000;
 /** KiB of pages kept in memory: the inner pages of the indexes of some ten million messages. */
 const CACHE_KIB = 16 * 1024;
+/** Pages of log after which they are written back (16 MiB): four times SQLite's own, as appends touch the same pages again and again. */
+const CHECKPOINT_PAGES = 4_000;
 /** Bytes the log may keep on disk once it was written back. */
 const LOG_KEPT_BYTES = 64 * 1024 * 1024;
 
 export type SqlValue = string | number | Buffer | null;
 
-/** A prepared statement. Blobs come as ArrayBuffer. */
+/** A prepared statement. Blobs come as Buffer from `get` and as ArrayBuffer from `all`. */
 export interface Statement<Row> {
   all(...values: SqlValue[]): Row[];
   get(...values: SqlValue[]): Row | undefined;
@@ -41,6 +43,7 @@ export class SqliteConnection {
         'journal_mode = WAL',
         'synchronous = FULL',
         'foreign_keys = ON',
+        `wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
         `cache_size = -${CACHE_KIB}`,
         `journal_size_limit = ${LOG_KEPT_BYTES}`,
         'trusted_schema = OFF',
@@ -54,9 +57,8 @@ export class SqliteConnection {
   statement<Row = object>(sql: string): Statement<Row> {
     const prepared = this.database.prepare(sql);
     return {
-      // `all` also for one row: `get` would add a property of its own to it.
       all: (...values) => prepared.all(values) as Row[],
-      get: (...values) => prepared.all(values)[0] as Row | undefined,
+      get: (...values) => withoutMetadata(prepared.get(values)) as Row | undefined,
       run: (...values) => prepared.run(values).changes,
       insert: (...values) => Number(prepared.run(values).lastInsertRowid),
     };
@@ -129,6 +131,14 @@ export class SqliteConnection {
       throw this.toError(error, during);
     }
   }
+}
+
+/** `get` adds the statement's duration to the row. */
+function withoutMetadata(row: unknown): unknown {
+  if (typeof row !== 'object' || row === null) return row;
+  const columns: Record<string, unknown> = { ...row };
+  delete columns['_metadata'];
+  return columns;
 }
 
 const CANNOT_WRITE = /^SQLITE_(FULL|READONLY|IOERR|CANTOPEN|PERM)/;

@@ -19,9 +19,7 @@ export function fileStore(db: SqliteConnection): FileStore {
   const insertDigests = db.statement('INSERT INTO file_digests (file_id, chunk_digests) VALUES (?, ?)');
   const byId = db.statement<FileRecord>(`${SELECT} WHERE f.id = ?`);
   const byName = db.statement<FileRecord>(`${SELECT} WHERE f.name = ?`);
-  const digests = db.statement<{ bytes: ArrayBuffer }>(
-    'SELECT chunk_digests AS bytes FROM file_digests WHERE file_id = ?',
-  );
+  const digests = db.statement<{ bytes: Buffer }>('SELECT chunk_digests AS bytes FROM file_digests WHERE file_id = ?');
   const remove = db.statement('DELETE FROM files WHERE id = ?');
   const page = db.statement<FileRecord>(`${SELECT} WHERE f.name > ? ORDER BY f.name LIMIT ?`);
 
@@ -44,11 +42,7 @@ export function fileStore(db: SqliteConnection): FileStore {
   return {
     registerFile: (file) => db.write(() => register(file)),
     findFile: (name) => db.read(() => byName.get(name)),
-    chunkDigests: (id) =>
-      db.read(() => {
-        const row = digests.get(id);
-        return row && Buffer.from(row.bytes);
-      }),
+    chunkDigests: (id) => db.read(() => digests.get(id)?.bytes),
     unregisterFile: (id) => db.write(() => remove.run(id) > 0),
     listFiles: ({ after, limit }) => db.read(() => page.all(after ?? '', limit)),
   };

@@ -71,7 +71,7 @@ function preparePages(db: SqliteConnection) {
     all: page('NOT INDEXED', ''),
     unread: page('INDEXED BY unread_deliveries', 'AND d.unread = 1'),
     from: page('INDEXED BY deliveries_by_sender', 'AND d.sender_id = ?'),
-    unreadFrom: page('INDEXED BY unread_deliveries_by_sender', 'AND d.unread = 1 AND d.sender_id = ?'),
+    unreadFrom: page('INDEXED BY unread_deliveries', 'AND d.unread = 1 AND d.sender_id = ?'),
   };
 }
 
@@ -135,7 +135,7 @@ export function inboxMarker(db: SqliteConnection): Pick<MessageStore, 'acknowled
      WHERE recipient_id = ? AND unread = 1 AND position <= ? ORDER BY position LIMIT ?`,
   );
   const unreadFromUpTo = db.statement<{ position: number }>(
-    `SELECT position FROM deliveries INDEXED BY unread_deliveries_by_sender
+    `SELECT position FROM deliveries INDEXED BY unread_deliveries
      WHERE recipient_id = ? AND sender_id = ? AND unread = 1 AND position <= ? ORDER BY position LIMIT ?`,
   );
   const countDown = db.statement('UPDATE inboxes SET unread = unread - ? WHERE user_id = ?');

@@ -85,8 +85,8 @@ const TABLES = [
   ) STRICT, WITHOUT ROWID`,
   `CREATE UNIQUE INDEX deliveries_by_message ON deliveries (message, recipient_id)`,
   `CREATE INDEX deliveries_by_sender ON deliveries (recipient_id, sender_id, position)`,
-  `CREATE INDEX unread_deliveries ON deliveries (recipient_id, position) WHERE unread = 1`,
-  `CREATE INDEX unread_deliveries_by_sender ON deliveries (recipient_id, sender_id, position) WHERE unread = 1`,
+  // One index for what is unread, also from one sender: each more costs an append another page of the log.
+  `CREATE INDEX unread_deliveries ON deliveries (recipient_id, position, sender_id) WHERE unread = 1`,
 
   `CREATE TABLE files (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
