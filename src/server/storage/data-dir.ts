@@ -48,8 +48,13 @@ export async function lockDataDir(dataDir: string): Promise<() => void> {
 
 async function makePrivateFile(path: string): Promise<void> {
   await withDisk(path, async () => {
-    await (await open(path, 'a', FILE_MODE)).close();
-    await chmod(path, FILE_MODE);
+    try {
+      // Only when it is new: closing a file takes away every lock that this process has on it.
+      await (await open(path, 'wx', FILE_MODE)).close();
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      await chmod(path, FILE_MODE);
+    }
   });
 }
 
