@@ -1,6 +1,14 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { blockNumber, blockPlace, blocksOfChunk, chunkOfBlock, chunkRange, planChunks, spansOf } from '../../src/chunks/plan.js';
+import {
+  blockNumber,
+  blockPlace,
+  blocksOfChunk,
+  chunkOfBlock,
+  chunkRange,
+  planChunks,
+  spansOf,
+} from '../../src/chunks/plan.js';
 import { ParleyError } from '../../src/protocol/errors.js';
 import { BLOCK_BYTES, MAX_CHUNKS, MAX_FILE_BYTES } from '../../src/protocol/limits.js';
 import { maxChunks } from '../../src/protocol/values.js';
