@@ -112,6 +112,8 @@ export class Person {
   readonly home: string;
   readonly env: NodeJS.ProcessEnv;
   readonly #children = new Set<ChildProcess>();
+  /** The process of this user's agent, as the command that started it said; 0 before. */
+  agentPid = 0;
 
   constructor(name: string, password: string, cast: Cast, extra: NodeJS.ProcessEnv) {
     this.name = name;
@@ -133,6 +135,7 @@ export class Person {
   /** Runs one command with --json. */
   async run(...words: string[]): Promise<Outcome> {
     const ended = await runProcess([CLIENT_MAIN, '--json', ...words], { cwd: this.folder, env: this.env });
+    this.agentPid = Number(/pid (\d+)/.exec(ended.stderr)?.[1] ?? this.agentPid);
     const last = ended.stderr.trim().split('\n').at(-1) ?? '';
     let error: Outcome['error'];
     if (last.startsWith('{"error"')) error = (JSON.parse(last) as { error: NonNullable<Outcome['error']> }).error;
