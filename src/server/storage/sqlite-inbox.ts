@@ -154,7 +154,8 @@ export function inboxMarker(db: SqliteConnection): Pick<MessageStore, 'acknowled
           senderId === undefined
             ? unreadUpTo.all(userId, upTo, MARK_BATCH)
             : unreadFromUpTo.all(userId, senderId, upTo, MARK_BATCH);
-        return markBatch(userId, rows.map(({ position }) => position)); // prettier-ignore
+        const positions = rows.map(({ position }) => position);
+        return markBatch(userId, positions);
       });
       marked += changed;
       if (changed < MARK_BATCH) return marked;
