@@ -34,8 +34,8 @@ const ACCOUNT_WINDOW_MS = DAY_MS;
 /** The most that strangers have to wait because of other strangers. */
 const MAX_DELAY_MS = 15 * MINUTE_MS;
 /**
- * Keys kept for each count, some 10 MB at worst. Each key costs an Argon2 hash to make, so that pushing one out by others takes
- * half an hour of all the hashing the server does, and more guesses than it gives back.
+ * Keys kept for each count, some 10 MB at worst. Each key costs its maker an Argon2 hash of the server's, about a hundred a second in
+ * all, and an address gets ten: pushing another key out takes minutes and thousands of addresses, longer than a usual block.
  */
 const MAX_KEYS = 50_000;
 
