@@ -9,6 +9,10 @@
 export const WINDOW_BYTES = 4 * 1024 * 1024;
 /** Requests open at one holder: small blocks would otherwise wait for the round trip instead of the wire. */
 export const WINDOW_REQUESTS = 32;
+/** Requests open at a holder however slow it is: one is answered while the next one travels. */
+export const LEAST_REQUESTS = 2;
+/** Milliseconds from asking to arrival that are enough: asking further ahead of a slow holder only makes its blocks late. */
+export const ENOUGH_AHEAD_MS = 500;
 /** Milliseconds a block was under way before a second holder may be asked for it. */
 export const OVERTAKE_AFTER_MS = 250;
 /** How many times sooner a second holder should have the block to be asked for it, too. */
@@ -61,6 +65,8 @@ interface Holder {
   flyingBytes: number;
   /** Milliseconds from asking to verified block, smoothed; undefined until the first one. */
   typicalMs: number | undefined;
+  /** Requests that may be open: one more with each block that came soon, half as many after a late one. */
+  window: number;
   /** Nothing free was found, and nothing has come free since. */
   idle: boolean;
 }
@@ -152,11 +158,11 @@ export class Picker {
     return { chunk: flight.chunk, block: flight.block };
   }
 
-  /** The block came from this holder, was verified and written. */
-  arrived(id: string, ref: BlockRef, now: number): Arrival {
+  /** The block came from this holder, was verified and written; undefined when it had come from another before. */
+  arrived(id: string, ref: BlockRef, now: number): Arrival | undefined {
     const flight = this.#flights.get(flightKey(ref));
     const chunk = this.#chunks.get(ref.chunk);
-    if (flight === undefined || chunk?.begun === undefined) return { chunkComplete: false, alsoAsked: [] };
+    if (flight === undefined || chunk?.begun === undefined) return undefined;
     const holder = this.#holders.get(id);
     const askedAt = flight.asked.get(id);
     if (holder !== undefined && askedAt !== undefined) noteTime(holder, now - askedAt);
@@ -298,18 +304,31 @@ export class Picker {
 }
 
 function newHolder(id: string): Holder {
-  return { id, chunks: new Set(), ofRarity: [], flights: new Set(), flyingBytes: 0, typicalMs: undefined, idle: false };
+  return {
+    id,
+    chunks: new Set(),
+    ofRarity: [],
+    flights: new Set(),
+    flyingBytes: 0,
+    typicalMs: undefined,
+    window: LEAST_REQUESTS,
+    idle: false,
+  };
 }
 
 /** A holder that has not sent one good block is asked for one at a time: a liar wastes no more than that. */
 function isFull(holder: Holder): boolean {
   if (holder.typicalMs === undefined) return holder.flights.size > 0;
-  return holder.flyingBytes >= WINDOW_BYTES || holder.flights.size >= WINDOW_REQUESTS;
+  return holder.flyingBytes >= WINDOW_BYTES || holder.flights.size >= holder.window;
 }
 
 function noteTime(holder: Holder, took: number): void {
   const before = holder.typicalMs ?? took;
   holder.typicalMs = before + NEWEST_WEIGHT * (took - before);
+  holder.window =
+    took > ENOUGH_AHEAD_MS
+      ? Math.max(LEAST_REQUESTS, Math.floor(holder.window / 2))
+      : Math.min(WINDOW_REQUESTS, holder.window + 1);
 }
 
 function land(holder: Holder | undefined, flight: Flight): void {

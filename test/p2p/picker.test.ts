@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { expect } from 'chai';
-import { OVERTAKE_AFTER_MS, Picker, WINDOW_BYTES, WINDOW_REQUESTS } from '../../src/p2p/picker.js';
+import {
+  ENOUGH_AHEAD_MS,
+  LEAST_REQUESTS,
+  OVERTAKE_AFTER_MS,
+  Picker,
+  WINDOW_BYTES,
+  WINDOW_REQUESTS,
+} from '../../src/p2p/picker.js';
 import type { BlockRef, PickerOptions } from '../../src/p2p/picker.js';
 
 const MIB = 1024 * 1024;
@@ -37,22 +44,38 @@ function prove(picker: Picker, id: string, ms = 10): BlockRef {
   return ref;
 }
 
+/** Asks until the window is full; how many blocks were asked for. */
+function fill(picker: Picker, id: string): number {
+  let asked = 0;
+  while (picker.next(id, 0) !== undefined) asked += 1;
+  return asked;
+}
+
 describe('p2p/picker', () => {
-  it('asks an unproven holder for one block, then fills its window', () => {
+  it('asks an unproven holder for one block, then for more with each that comes soon', () => {
     const picker = makePicker(1, 100);
     picker.offer('a', [0]);
     expect(picker.next('a', 0)).to.deep.equal({ chunk: 0, block: 0 });
     expect(picker.next('a', 0)).to.equal(undefined);
     picker.arrived('a', { chunk: 0, block: 0 }, 5);
-    const asked = range(100).filter(() => picker.next('a', 5) !== undefined);
-    expect(asked.length).to.equal(WINDOW_BYTES / MIB);
+    expect(fill(picker, 'a')).to.equal(LEAST_REQUESTS + 1);
+    for (const ref of picker.flyingFrom('a')) picker.arrived('a', ref, 5);
+    expect(fill(picker, 'a')).to.equal(WINDOW_BYTES / MIB);
   });
 
   it('bounds the requests for small blocks, too', () => {
     const picker = makePicker(200, 1, { bytesOf: () => 10 });
     picker.offer('a', range(200));
-    prove(picker, 'a');
-    expect(range(200).filter(() => picker.next('a', 5) !== undefined).length).to.equal(WINDOW_REQUESTS);
+    for (let i = 0; i < 100; i += 1) prove(picker, 'a');
+    expect(fill(picker, 'a')).to.equal(WINDOW_REQUESTS);
+  });
+
+  it('asks a slow holder for little ahead', () => {
+    const picker = makePicker(200, 1, { bytesOf: () => 10 });
+    picker.offer('a', range(200));
+    for (let i = 0; i < 20; i += 1) prove(picker, 'a');
+    for (let i = 0; i < 4; i += 1) prove(picker, 'a', ENOUGH_AHEAD_MS + 1);
+    expect(fill(picker, 'a')).to.equal(LEAST_REQUESTS);
   });
 
   it('takes the rarest chunk first', () => {
@@ -104,7 +127,7 @@ describe('p2p/picker', () => {
     picker.offer('a', [0]);
     picker.failed('a', { chunk: 0, block: 1 });
     picker.failed('nobody', { chunk: 9, block: 9 });
-    expect(picker.arrived('a', { chunk: 0, block: 1 }, 1)).to.deep.equal({ chunkComplete: false, alsoAsked: [] });
+    expect(picker.arrived('a', { chunk: 0, block: 1 }, 1)).to.equal(undefined);
     prove(picker, 'a');
     prove(picker, 'a');
     expect(picker.finished).to.equal(true);
@@ -150,7 +173,7 @@ describe('p2p/picker', () => {
     expect(picker.isReplaceable('a')).to.equal(false);
     picker.offer('b', [0]);
     expect(picker.isReplaceable('a')).to.equal(true);
-    expect(picker.arrived('a', { chunk: 0, block: 3 }, 1).chunkComplete).to.equal(true);
+    expect(picker.arrived('a', { chunk: 0, block: 3 }, 1)?.chunkComplete).to.equal(true);
   });
 
   it('needs no longer for 65,536 chunks of which each holder has a part', () => {
@@ -203,7 +226,7 @@ function simulate(picker: Picker, holders: readonly Simulated[], tickMs = 50): {
     const ref = busy.queue.shift();
     if (ref === undefined) continue;
     busy.busyUntil = now + 1000 / busy.rate;
-    const { alsoAsked } = picker.arrived(busy.id, ref, now);
+    const { alsoAsked = [] } = picker.arrived(busy.id, ref, now) ?? {};
     for (const loser of queues.filter(({ id }) => alsoAsked.includes(id))) {
       loser.queue = loser.queue.filter(({ chunk, block }) => chunk !== ref.chunk || block !== ref.block);
     }

@@ -1,0 +1,72 @@
+/** Asking one peer for blocks and their digests over a transfer link. */
+import { DIGEST_BYTES } from '../chunks/digest.js';
+import { peerCommands } from '../protocol/commands/peer.js';
+import type { Connection } from '../protocol/connection.js';
+import { ParleyError } from '../protocol/errors.js';
+import type { Digest } from '../protocol/values.js';
+
+/** A lie about length is one about content: both name the sender. */
+export type Answer = { readonly kind: 'bytes'; readonly bytes: Buffer } | { readonly kind: 'wrong length' };
+
+/** How long the link may be silent is judged by whoever asks, for all its requests together. */
+const NO_DEADLINE = { deadlineMs: Infinity };
+
+/** @throws ParleyError what the other end refuses with; PEER_UNREACHABLE when the link is lost; CANCELLED */
+export async function askBlock(
+  connection: Connection,
+  params: { root: Digest; chunk: number; block: number },
+  length: number,
+  signal: AbortSignal,
+): Promise<Answer> {
+  return collect(length, (onBytes) =>
+    connection.call(peerCommands.fetchBlock, params, { ...NO_DEADLINE, signal, onBytes }),
+  );
+}
+
+/** The digests of a chunk's `blocks` blocks. @throws as `askBlock` */
+export async function askDigests(
+  connection: Connection,
+  params: { root: Digest; chunk: number },
+  blocks: number,
+  signal: AbortSignal,
+): Promise<Answer> {
+  return collect(blocks * DIGEST_BYTES, (onBytes) =>
+    connection.call(peerCommands.blockDigests, params, { ...NO_DEADLINE, signal, onBytes }),
+  );
+}
+
+/** The chunks that the other end holds now, as a bitmap. @throws as `askBlock`, and TIMEOUT */
+export async function askHeld(connection: Connection, root: Digest, signal: AbortSignal): Promise<Buffer> {
+  const { bitmap } = await connection.call(peerCommands.heldChunks, { root }, { signal });
+  return Buffer.from(bitmap, 'base64');
+}
+
+/** Runs a call that should give exactly `length` bytes; gives up as soon as there are more. */
+async function collect(length: number, call: (onBytes: (bytes: Buffer) => void) => Promise<unknown>): Promise<Answer> {
+  const pieces: Buffer[] = [];
+  let have = 0;
+  const tooMuch = (): boolean => have > length;
+  try {
+    await call((bytes) => {
+      have += bytes.length;
+      if (tooMuch()) throw new ParleyError('CANCELLED');
+      pieces.push(bytes);
+    });
+  } catch (thrown) {
+    if (!tooMuch()) throw thrown;
+  }
+  const [first] = pieces;
+  if (have !== length) return { kind: 'wrong length' };
+  // A block comes in one piece as a rule, and is not copied then.
+  return { kind: 'bytes', bytes: pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces, length) };
+}
+
+/** The numbers below `size` whose bits are set in a bitmap. */
+export function* numbersIn(bitmap: Buffer, size: number): Generator<number, void, void> {
+  for (const [at, byte] of bitmap.entries()) {
+    for (let bit = 0; byte >> bit > 0; bit += 1) {
+      const number = at * 8 + bit;
+      if ((byte & (1 << bit)) !== 0 && number < size) yield number;
+    }
+  }
+}

@@ -1,0 +1,202 @@
+/** Serves blocks to peers over transfer links: fairly, in bounded memory, and only what is held. */
+import type { Part } from '../chunks/part.js';
+import { blocksOfChunk, blockPlace } from '../chunks/plan.js';
+import type { Plan } from '../chunks/plan.js';
+import { DIGEST_BYTES } from '../chunks/digest.js';
+import type { Source } from '../chunks/source.js';
+import { systemClock } from '../protocol/clock.js';
+import type { Clock } from '../protocol/clock.js';
+import type { Handlers, IncomingCall } from '../protocol/command.js';
+import { peerCommands } from '../protocol/commands/peer.js';
+import type { Connection } from '../protocol/connection.js';
+import { ParleyError } from '../protocol/errors.js';
+import { HEADER_BYTES } from '../protocol/frame.js';
+import { BLOCK_BYTES } from '../protocol/limits.js';
+import { nameKey } from '../protocol/values.js';
+import type { Digest } from '../protocol/values.js';
+import { RateLimit, RateMeter } from './rate.js';
+import { Slots } from './slots.js';
+
+/** Blocks served at once, each with a buffer of 1 MiB: keeps disk and wire busy, and the agent small. */
+export const SERVED_AT_ONCE = 16;
+/** The same for one user: one block is read while the one before is sent. */
+export const SERVED_AT_ONCE_PER_USER = 2;
+/** Requests of one user that wait; asking further ahead gains nothing. */
+export const WAITING_PER_USER = 128;
+/** Milliseconds in which a block must have left, 9 KB/s: an end that does not read holds a buffer no longer. */
+export const SEND_DEADLINE_MS = 120_000;
+/** Milliseconds after the last block that an upload counts as one. */
+const UPLOAD_QUIET_MS = 5_000;
+
+/** A file of which some chunks are here, to be served to others. */
+export interface Share {
+  readonly file: string;
+  readonly plan: Plan;
+  /** The chunks held whole, as the bitmap that travels. */
+  heldChunks(): Buffer;
+  hasChunk(chunk: number): boolean;
+  /** Digests of a chunk's blocks in order; undefined when not known. */
+  blockDigests(chunk: number): Buffer | undefined;
+  /** Reads a block (by its number in the file) into `target` at `targetOffset`. @throws ParleyError CHUNK_GONE */
+  read(block: number, target: Uint8Array, targetOffset: number): Promise<number>;
+}
+
+/** What is shared, by root. The agent's library is one. */
+export interface Shares {
+  find(root: Digest): Share | undefined;
+}
+
+/** A finished or registered file as a share. `blockDigests`: those of all blocks in order, 32 bytes each. */
+export function sourceShare(file: string, source: Source, blockDigests: Buffer): Share {
+  const { plan } = source;
+  return {
+    file,
+    plan,
+    heldChunks: () => (source.usable ? fullBitmap(plan.chunks) : Buffer.alloc(Math.ceil(plan.chunks / 8))),
+    hasChunk: (chunk) => source.usable && chunk < plan.chunks,
+    blockDigests: (chunk) => {
+      const { first, count } = blocksOfChunk(plan, chunk);
+      return blockDigests.subarray(first * DIGEST_BYTES, (first + count) * DIGEST_BYTES);
+    },
+    read: (block, target, targetOffset) => source.read(block, target, targetOffset),
+  };
+}
+
+/** A file that is being fetched as a share: its whole chunks are served already. */
+export function partShare(file: string, part: Part): Share {
+  return {
+    file,
+    plan: part.plan,
+    heldChunks: () => part.heldChunks(),
+    hasChunk: (chunk) => chunk < part.plan.chunks && part.hasChunk(chunk),
+    blockDigests: (chunk) => part.blockDigests(chunk),
+    read: (block, target, targetOffset) => part.read(block, target, targetOffset),
+  };
+}
+
+function fullBitmap(chunks: number): Buffer {
+  const bitmap = Buffer.alloc(Math.ceil(chunks / 8), 0xff);
+  const spare = bitmap.length * 8 - chunks;
+  const last = bitmap.length - 1;
+  bitmap.writeUInt8(0xff >> spare, last);
+  return bitmap;
+}
+
+const { heldChunks, blockDigests, fetchBlock } = peerCommands;
+const transferCommands = { heldChunks, blockDigests, fetchBlock } as const;
+
+export interface ProviderOptions {
+  readonly shares: Shares;
+  /** Bytes a second to all peers together; no limit when absent. */
+  readonly limitRate?: number | undefined;
+  readonly clock?: Clock;
+}
+
+/** What is being sent to one user of one file. */
+export interface Upload {
+  readonly user: string;
+  readonly file: string;
+  readonly sizeBytes: number;
+  readonly bytes: number;
+  readonly rate: number;
+}
+
+export class Provider {
+  readonly #shares: Shares;
+  readonly #clock: Clock;
+  readonly #limit: RateLimit | undefined;
+  readonly #slots = new Slots({
+    total: SERVED_AT_ONCE,
+    perUser: SERVED_AT_ONCE_PER_USER,
+    waitingPerUser: WAITING_PER_USER,
+  });
+  /** Buffers of a frame with a block that nobody uses now; never more than SERVED_AT_ONCE exist. */
+  readonly #buffers: Buffer[] = [];
+  readonly #uploads = new Map<string, { user: string; share: Share; meter: RateMeter; lastAt: number }>();
+
+  constructor(options: ProviderOptions) {
+    this.#shares = options.shares;
+    this.#clock = options.clock ?? systemClock;
+    this.#limit = options.limitRate === undefined ? undefined : new RateLimit(options.limitRate, this.#clock);
+  }
+
+  /** Answers `user` on a transfer link until it closes. */
+  serve(user: string, connection: Connection): void {
+    const context: Context = { user, connection };
+    connection.serve(transferCommands, (spec, params, call) => {
+      const handler = this.#handlers[spec.name as keyof typeof transferCommands];
+      return Promise.resolve(handler(params as never, context, call));
+    });
+  }
+
+  /** What was sent within the last seconds. */
+  uploads(): readonly Upload[] {
+    const now = this.#clock.monotonicMs();
+    for (const [key, { lastAt }] of this.#uploads) if (now - lastAt > UPLOAD_QUIET_MS) this.#uploads.delete(key);
+    return [...this.#uploads.values()].map(({ user, share, meter }) => ({
+      user,
+      file: share.file,
+      sizeBytes: share.plan.sizeBytes,
+      bytes: meter.total,
+      rate: meter.rate(),
+    }));
+  }
+
+  readonly #handlers: Handlers<typeof transferCommands, Context> = {
+    heldChunks: ({ root }) => {
+      const share = this.#shares.find(root);
+      if (share === undefined) throw new ParleyError('CHUNK_GONE', { chunk: 0 });
+      return { bitmap: share.heldChunks().toString('base64') };
+    },
+    blockDigests: async ({ root, chunk }, { user }, call) => {
+      const digests = this.#find(root, chunk).blockDigests(chunk);
+      if (digests === undefined) throw new ParleyError('CHUNK_GONE', { chunk });
+      await this.#slots.run(user, call.signal, () => call.write(digests));
+      return {};
+    },
+    fetchBlock: async ({ root, chunk, block }, context, call) => {
+      const share = this.#find(root, chunk);
+      const { first, count } = blocksOfChunk(share.plan, chunk);
+      if (block >= count) throw new ParleyError('CHUNK_GONE', { file: share.file, chunk });
+      await this.#slots.run(context.user, call.signal, () => this.#send(share, first + block, context, call));
+      return {};
+    },
+  };
+
+  #find(root: Digest, chunk: number): Share {
+    const share = this.#shares.find(root);
+    if (share?.hasChunk(chunk) !== true) throw new ParleyError('CHUNK_GONE', { chunk });
+    return share;
+  }
+
+  /** Reads behind the room for a header, so that header and block leave in one write and are never copied. */
+  async #send(share: Share, block: number, { user, connection }: Context, call: IncomingCall): Promise<void> {
+    const { length } = blockPlace(share.plan, block);
+    await this.#limit?.take(length, call.signal);
+    const buffer = this.#buffers.pop() ?? Buffer.allocUnsafeSlow(HEADER_BYTES + BLOCK_BYTES);
+    const late = this.#clock.after(SEND_DEADLINE_MS, () => {
+      connection.destroy(new ParleyError('TIMEOUT', { seconds: SEND_DEADLINE_MS / 1000 }));
+    });
+    try {
+      await share.read(block, buffer, HEADER_BYTES);
+      await call.writeInPlace(buffer.subarray(0, HEADER_BYTES + length));
+    } finally {
+      late();
+      this.#buffers.push(buffer);
+    }
+    this.#note(user, share, length);
+  }
+
+  #note(user: string, share: Share, bytes: number): void {
+    const key = `${nameKey(user)} ${share.file}`;
+    const upload = this.#uploads.get(key) ?? { user, share, meter: new RateMeter(this.#clock), lastAt: 0 };
+    upload.lastAt = this.#clock.monotonicMs();
+    upload.meter.add(bytes);
+    this.#uploads.set(key, upload);
+  }
+}
+
+interface Context {
+  readonly user: string;
+  readonly connection: Connection;
+}

@@ -1,0 +1,86 @@
+/** Who may be served now: so many at once in all, so many of one user, and users take turns. */
+import { ParleyError } from '../protocol/errors.js';
+
+export interface SlotLimits {
+  /** Served at once. */
+  readonly total: number;
+  /** Served at once for one user. */
+  readonly perUser: number;
+  /** Waiting of one user; one more is refused. */
+  readonly waitingPerUser: number;
+}
+
+interface UserSlots {
+  serving: number;
+  /** What to call when it is their turn, in the order they came. */
+  readonly waiting: Set<() => void>;
+}
+
+export class Slots {
+  readonly #limits: SlotLimits;
+  /** Users who are served or wait; whoever was served last is last. */
+  readonly #users = new Map<string, UserSlots>();
+  #serving = 0;
+
+  constructor(limits: SlotLimits) {
+    this.#limits = limits;
+  }
+
+  /**
+   * Runs `task` for `user` when it is their turn.
+   * @throws ParleyError SERVER_BUSY when too much of this user waits already; CANCELLED when the signal aborts before the turn
+   */
+  async run<T>(user: string, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+    await this.#turn(user, signal);
+    try {
+      return await task();
+    } finally {
+      this.#leave(user);
+    }
+  }
+
+  async #turn(user: string, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) throw new ParleyError('CANCELLED');
+    const slots = this.#users.get(user) ?? { serving: 0, waiting: new Set() };
+    this.#users.set(user, slots);
+    if (slots.waiting.size >= this.#limits.waitingPerUser) throw new ParleyError('SERVER_BUSY');
+    await new Promise<void>((resolve, reject) => {
+      slots.waiting.add(resolve);
+      const drop = (): void => {
+        if (!slots.waiting.delete(resolve)) return;
+        this.#forgetIdle(user, slots);
+        reject(new ParleyError('CANCELLED'));
+      };
+      signal.addEventListener('abort', drop, { once: true });
+      this.#serveNext();
+    });
+  }
+
+  #leave(user: string): void {
+    const slots = this.#users.get(user);
+    if (slots === undefined) return;
+    slots.serving -= 1;
+    this.#serving -= 1;
+    this.#forgetIdle(user, slots);
+    this.#serveNext();
+  }
+
+  #forgetIdle(user: string, slots: UserSlots): void {
+    if (slots.serving === 0 && slots.waiting.size === 0) this.#users.delete(user);
+  }
+
+  #serveNext(): void {
+    for (const [user, slots] of [...this.#users]) {
+      while (this.#serving < this.#limits.total && slots.serving < this.#limits.perUser) {
+        const [first] = slots.waiting;
+        if (first === undefined) break;
+        slots.waiting.delete(first);
+        slots.serving += 1;
+        this.#serving += 1;
+        this.#users.delete(user);
+        this.#users.set(user, slots);
+        first();
+      }
+    }
+  }
+}
