@@ -7,8 +7,10 @@ import { blockPlace, blocksOfChunk, spansOf } from './plan.js';
 import type { BlockRange, Plan, Span } from './plan.js';
 import type { Progress } from './sidecar.js';
 
-/** What a file system may allocate for a run of blocks beyond their bytes: a page at each end. */
-const RUN_SLACK_BYTES = 8 * 1024;
+/** Space is given to files in pages of this size, on the common file systems. */
+const PAGE_BYTES = 4096;
+/** Files up to this size are looked through after each kill: it takes about 10 ms. */
+const SMALL_FILE_BYTES = 64 * 1024 * 1024;
 
 export interface RecoverOptions {
   readonly signal?: AbortSignal | undefined;
@@ -32,7 +34,10 @@ export async function recoverBlocks(
 ): Promise<BitSet> {
   const held = new BitSet(plan.blocks);
   const claims = [...claimed.runs()];
-  const claimedBytes = claims.reduce((sum, run) => sum + bytesOf(plan, run), 0);
+  const claimedBytes = claims.reduce((sum, run) => {
+    const { start, end } = rangeOf(plan, run);
+    return sum + end - start;
+  }, 0);
   let done = 0;
   await verifyBlocks(file, plan, digests, claims, options.signal, (block, length, good) => {
     if (good) held.add(block);
@@ -41,9 +46,9 @@ export async function recoverBlocks(
   });
 
   const { blocks: sectors } = await file.stat();
-  let unclaimedBytes = sectors * 512 - claimedBytes - claims.length * RUN_SLACK_BYTES;
-  const typicalBytes = blockLength(plan);
-  if (unclaimedBytes < typicalBytes) return held;
+  let unclaimedBytes = sectors * 512 - allocatedFor(plan, claims);
+  const fewestBytes = plan.sizeBytes <= SMALL_FILE_BYTES ? -Infinity : blockPlace(plan, 0).length / 2;
+  if (unclaimedBytes < fewestBytes) return held;
   await verifyBlocks(
     file,
     plan,
@@ -52,7 +57,7 @@ export async function recoverBlocks(
     options.signal,
     (block, length, good) => {
       if (good && held.add(block)) unclaimedBytes -= length;
-      return unclaimedBytes >= typicalBytes;
+      return unclaimedBytes >= fewestBytes;
     },
   );
   return held;
@@ -110,12 +115,21 @@ function* unclaimedRuns(plan: Plan, digests: BlockDigests, claimed: BitSet): Gen
   for (const chunk of digests.keys()) yield* claimed.runs(false, blocksOfChunk(plan, chunk));
 }
 
-function bytesOf(plan: Plan, { first, count }: BlockRange): number {
+/** Bytes from the first to the last of a run. */
+function rangeOf(plan: Plan, { first, count }: BlockRange): { start: number; end: number } {
   const last = blockPlace(plan, first + count - 1);
-  return last.offset + last.length - blockPlace(plan, first).offset;
+  return { start: blockPlace(plan, first).offset, end: last.offset + last.length };
 }
 
-/** Bytes of a file's first block, which none exceeds. */
-function blockLength(plan: Plan): number {
-  return plan.blocks === 0 ? 1 : blockPlace(plan, 0).length;
+/** Space that a file takes which has these runs, and holes between them. */
+function allocatedFor(plan: Plan, runs: readonly BlockRange[]): number {
+  let pages = 0;
+  let nextPage = 0;
+  for (const run of runs) {
+    const { start, end } = rangeOf(plan, run);
+    const first = Math.max(nextPage, Math.floor(start / PAGE_BYTES));
+    nextPage = Math.ceil(end / PAGE_BYTES);
+    pages += nextPage - first;
+  }
+  return pages * PAGE_BYTES;
 }

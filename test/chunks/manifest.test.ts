@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
-import { appendFile, chmod, mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
+import { appendFileSync, utimesSync } from 'node:fs';
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { blockDigest, chunkDigest, digestAt, manifestRoot } from '../../src/chunks/digest.js';
 import { fileIdentity } from '../../src/chunks/files.js';
 import { buildManifest } from '../../src/chunks/manifest.js';
@@ -87,13 +88,11 @@ describe('chunks/manifest', () => {
   it('reads again when the file changed meanwhile, so that the manifest is of what is there', async () => {
     await writeFile(at('f'), bytesOf(3 * MIB));
     let changes = 0;
-    let change: Promise<void> = Promise.resolve();
     const { manifest, identity } = await buildManifest(at('f'), 3, {
       onProgress: () => {
-        if (changes++ === 0) change = appendFile(at('f'), 'more');
+        if (changes++ === 0) appendFileSync(at('f'), 'more');
       },
     });
-    await change;
     expect(manifest.sizeBytes).to.equal(3 * MIB + 4);
     expect(identity).to.deep.equal(await fileIdentity(at('f')));
     expect(manifest.root).to.equal((await buildManifest(at('f'), 3)).manifest.root);
@@ -102,13 +101,17 @@ describe('chunks/manifest', () => {
   it('gives up on a file that keeps changing', async () => {
     await writeFile(at('f'), bytesOf(3 * MIB));
     let second = 1;
-    let changes: Promise<void> = Promise.resolve();
-    const error = await refusalOf(
-      buildManifest(at('f'), 3, { onProgress: () => void (changes = utimes(at('f'), 0, second++)) }),
-    );
-    await changes;
+    const error = await refusalOf(buildManifest(at('f'), 3, { onProgress: () => utimesSync(at('f'), 0, second++) }));
     expect(error.code).to.equal('FILE_MISSING');
     expect(error.message).to.contain('changing');
+  });
+
+  it('waits until another change would show, so that none is missed', async () => {
+    await writeFile(at('f'), 'just now');
+    const written = Date.now();
+    const reads: number[] = [];
+    await buildManifest(at('f'), 1, { onProgress: () => void reads.push(Date.now()) });
+    expect(reads[0]).to.be.at.least(written + 15);
   });
 
   it('stops when told to', async () => {

@@ -1,0 +1,66 @@
+/** How fast a file is registered: the pass over its bytes against `sha256sum` of the same file. */
+import { spawnSync } from 'node:child_process';
+import { randomFillSync } from 'node:crypto';
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildManifest } from '../src/chunks/manifest.js';
+
+const MIB = 1024 * 1024;
+
+export interface RegisterResult {
+  /** Medians of the rounds, in seconds. */
+  readonly registerSeconds: number;
+  readonly sha256sumSeconds: number;
+  /** How many times as fast registering is. */
+  readonly ratio: number;
+}
+
+/** Measures both in turn, `rounds` times each, on a file of `mebibytes` MiB that is in the page cache. */
+export async function benchRegister({ mebibytes = 1024, rounds = 5 } = {}): Promise<RegisterResult> {
+  const folder = await mkdtemp(join(tmpdir(), 'parley-bench-'));
+  try {
+    const path = join(folder, 'file');
+    await writeRandom(path, mebibytes);
+    const [ours, theirs]: [number[], number[]] = [[], []];
+    for (let round = 0; round < rounds; round++) {
+      ours.push(await secondsOf(() => buildManifest(path, 5)));
+      theirs.push(await secondsOf(() => sha256sum(path)));
+    }
+    const [registerSeconds, sha256sumSeconds] = [median(ours), median(theirs)];
+    return { registerSeconds, sha256sumSeconds, ratio: sha256sumSeconds / registerSeconds };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Measures and prints one line; the goal is a ratio of 6 or more. */
+export async function printRegister(): Promise<void> {
+  const { registerSeconds, sha256sumSeconds, ratio } = await benchRegister();
+  const times = `${registerSeconds.toFixed(3)} s against ${sha256sumSeconds.toFixed(3)} s of sha256sum`;
+  console.log(`register 1 GiB in page cache: ${ratio.toFixed(1)} x as fast (goal 6): ${times}`);
+}
+
+async function writeRandom(path: string, mebibytes: number): Promise<void> {
+  const file = await open(path, 'wx');
+  const block = Buffer.alloc(MIB);
+  for (let i = 0; i < mebibytes; i++) await file.write(randomFillSync(block));
+  await file.sync();
+  await file.close();
+}
+
+function sha256sum(path: string): Promise<void> {
+  const { status, error } = spawnSync('sha256sum', [path], { stdio: 'ignore' });
+  if (status !== 0) throw new Error('sha256sum failed', { cause: error });
+  return Promise.resolve();
+}
+
+async function secondsOf(act: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await act();
+  return (performance.now() - start) / 1000;
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+}

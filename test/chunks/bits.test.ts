@@ -1,0 +1,54 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { BitSet, runsOf } from '../../src/chunks/bits.js';
+
+const numbersOf = (runs: Iterable<{ first: number; count: number }>): number[] =>
+  [...runs].flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i));
+
+describe('chunks/bits', () => {
+  it('is the bitmap that travels: least significant bit first', () => {
+    const bits = new BitSet(10);
+    for (const number of [0, 3, 9]) bits.add(number);
+    expect(bits.toBytes()).to.deep.equal(Buffer.from([0b1001, 0b10]));
+  });
+
+  it('behaves as a set of numbers', () => {
+    const step = fc.record({ add: fc.boolean(), number: fc.nat(29) });
+    fc.assert(
+      fc.property(fc.array(step), fc.nat(30), fc.nat(30), (steps, a, b) => {
+        const bits = new BitSet(30);
+        const model = new Set<number>();
+        for (const { add, number } of steps) {
+          if (add) {
+            expect(bits.add(number)).to.equal(!model.has(number));
+            model.add(number);
+          } else expect(bits.delete(number)).to.equal(model.delete(number));
+        }
+        const all = Array.from({ length: 30 }, (_, i) => i);
+        const [first, end] = [Math.min(a, b), Math.max(a, b)];
+        const within = { first, count: end - first };
+        expect(bits.count).to.equal(model.size);
+        expect(all.filter((i) => bits.has(i))).to.deep.equal(all.filter((i) => model.has(i)));
+        expect(numbersOf(bits.runs())).to.deep.equal(all.filter((i) => model.has(i)));
+        const without = all.slice(first, end).filter((i) => !model.has(i));
+        expect(numbersOf(bits.runs(false, within))).to.deep.equal(without);
+      }),
+    );
+  });
+
+  it('holds nothing beyond its size', () => {
+    const bits = new BitSet(3);
+    expect(() => bits.add(3)).to.throw(RangeError);
+    expect(() => bits.add(-1)).to.throw(RangeError);
+    expect(bits.has(3)).to.equal(false);
+    expect([...new BitSet(0).runs(false)]).to.deep.equal([]);
+  });
+
+  it('makes the fewest runs of numbers in any order', () => {
+    expect(runsOf([7, 2, 1, 3, 2, 9, 8])).to.deep.equal([
+      { first: 1, count: 3 },
+      { first: 7, count: 3 },
+    ]);
+    expect(runsOf([])).to.deep.equal([]);
+  });
+});

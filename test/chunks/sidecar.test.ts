@@ -1,0 +1,136 @@
+import { expect } from 'chai';
+import { readFile, readdir, symlink, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { loadXxHash64 } from '../../src/chunks/digest.js';
+import type { XxHash64 } from '../../src/chunks/digest.js';
+import { noProgress, readSidecar, SidecarLog } from '../../src/chunks/sidecar.js';
+import type { Progress } from '../../src/chunks/sidecar.js';
+import { bytesOf, MIB, sampleOf, useFolder } from './support.js';
+
+const sample = sampleOf(bytesOf(5 * MIB + 3), 3);
+const other = sampleOf(bytesOf(5 * MIB + 3, 2), 3);
+
+describe('chunks/sidecar', () => {
+  const at = useFolder();
+  let xxHash64: XxHash64;
+  before(async () => void (xxHash64 = await loadXxHash64()));
+
+  const paths = (): { state: string; stateTemporary: string } => ({ state: at('s'), stateTemporary: at('s.tmp') });
+  const create = (progress: Progress = noProgress(sample.plan)): Promise<SidecarLog> =>
+    SidecarLog.create(paths(), sample, progress, xxHash64);
+  const read = (subject = sample): Promise<Progress | 'absent' | 'other'> => readSidecar(at('s'), subject, xxHash64);
+  const readBack = async (): Promise<{ chunks: number[]; claimed: unknown[] }> => {
+    const progress = await read();
+    if (typeof progress === 'string') throw new Error(progress);
+    for (const [chunk, digests] of progress.digests) expect(digests).to.deep.equal(sample.digests(chunk));
+    return { chunks: [...progress.digests.keys()], claimed: [...progress.claimed.runs()] };
+  };
+
+  /** A sidecar that was written in several goes; returns its lengths in between. */
+  async function write(): Promise<number[]> {
+    const log = await create();
+    const lengths = [(await readFile(at('s'))).length];
+    const steps = [
+      () => log.addDigests([[1, sample.digests(1)]]),
+      () => log.addClaim([{ first: 2, count: 1 }]),
+      () =>
+        log.addDigests([
+          [0, sample.digests(0)],
+          [2, sample.digests(2)],
+        ]),
+      () =>
+        log.addClaim([
+          { first: 0, count: 2 },
+          { first: 5, count: 1 },
+        ]),
+    ];
+    for (const step of steps) {
+      step();
+      expect(log.dirty).to.equal(true);
+      await log.sync();
+      expect(log.dirty).to.equal(false);
+      lengths.push((await readFile(at('s'))).length);
+    }
+    await log.close();
+    await log.close();
+    return lengths;
+  }
+
+  it('gives back what was written', async () => {
+    expect(await read()).to.equal('absent');
+    await write();
+    expect(await readBack()).to.deep.equal({
+      chunks: [1, 0, 2],
+      claimed: [
+        { first: 0, count: 3 },
+        { first: 5, count: 1 },
+      ],
+    });
+    expect(await readdir(dirname(at('s')))).to.deep.equal(['s']);
+  });
+
+  it('is written anew with all that is known, in the place of the old one', async () => {
+    await write();
+    const progress = await read();
+    if (typeof progress === 'string') throw new Error(progress);
+    progress.claimed.delete(1);
+    await (await create(progress)).close();
+    expect(await readBack()).to.deep.equal({
+      chunks: [1, 0, 2],
+      claimed: [
+        { first: 0, count: 1 },
+        { first: 2, count: 1 },
+        { first: 5, count: 1 },
+      ],
+    });
+  });
+
+  it('says up to any cut what was whole by then', async () => {
+    const lengths = await write();
+    const bytes = await readFile(at('s'));
+    const [header = 0, digests = 0, claim = 0, more = 0, all = 0] = lengths;
+    for (let length = 0; length <= bytes.length; length++) {
+      await writeFile(at('s'), bytes.subarray(0, length));
+      if (length < header) expect(await read()).to.equal('other');
+      else {
+        const { chunks, claimed } = await readBack();
+        expect(chunks).to.deep.equal(length < digests ? [] : length < more ? [1] : [1, 0, 2]);
+        expect(claimed).to.have.lengthOf(length < claim ? 0 : length < all ? 1 : 2);
+      }
+    }
+  });
+
+  it('believes nothing from a flipped bit on', async () => {
+    const lengths = await write();
+    const bytes = await readFile(at('s'));
+    for (let i = 0; i < bytes.length; i++) {
+      const flipped = Buffer.from(bytes);
+      flipped[i] = (flipped[i] ?? 0) ^ (1 << (i % 8));
+      await writeFile(at('s'), flipped);
+      const whole = lengths.filter((length) => length <= i).length;
+      if (whole === 0) expect(await read()).to.equal('other');
+      else {
+        const { chunks, claimed } = await readBack();
+        expect(chunks).to.deep.equal([[], [1], [1], [1, 0, 2]][whole - 1]);
+        expect(claimed).to.have.lengthOf([0, 0, 1, 1][whole - 1] ?? -1);
+      }
+    }
+  });
+
+  it('is of one file only, and no link', async () => {
+    await write();
+    expect(await read(other)).to.equal('other');
+    expect(await readSidecar(at('.'), sample, xxHash64)).to.equal('other');
+    await symlink(at('s'), at('link'));
+    expect(await readSidecar(at('link'), sample, xxHash64)).to.equal('other');
+  });
+
+  it('takes the digests of 65,536 chunks', async () => {
+    const many = sampleOf(bytesOf(65_536), 65_536);
+    const digests = new Map(Array.from({ length: 65_536 }, (_, chunk) => [chunk, many.digests(chunk)]));
+    const log = await SidecarLog.create(paths(), many, { ...noProgress(many.plan), digests }, xxHash64);
+    await log.close();
+    const progress = await readSidecar(at('s'), many, xxHash64);
+    expect(progress).to.have.property('digests').with.property('size', 65_536);
+  });
+});
