@@ -1,0 +1,289 @@
+/** The user's session with the server: login, reconnect and resume, pushed messages once each and in order. */
+import type { Identity } from '../../protocol/certificate.js';
+import type { Clock } from '../../protocol/clock.js';
+import type { CommandSpec, ParamsIn, ResultOf } from '../../protocol/command.js';
+import { serverCommands } from '../../protocol/commands/server.js';
+import type { SessionStart } from '../../protocol/commands/server/login.js';
+import type { Connection } from '../../protocol/connection.js';
+import { deferred } from '../../protocol/deferred.js';
+import type { Deferred } from '../../protocol/deferred.js';
+import { ParleyError, toParleyError } from '../../protocol/errors.js';
+import type { ErrorCode } from '../../protocol/errors.js';
+import { serverEvent } from '../../protocol/events.js';
+import type { ServerEvent } from '../../protocol/events.js';
+import type { CallOptions } from '../../protocol/outgoing.js';
+import type { KeyFingerprint } from '../../protocol/values.js';
+import type { Pins } from '../../p2p/pins.js';
+import type { Address } from './address.js';
+import type { Log } from './log.js';
+import { connectServer, unreachable } from './serverlink.js';
+
+/** First and longest pause before the next attempt to reconnect. */
+const MIN_BACKOFF_MS = 500;
+const MAX_BACKOFF_MS = 10_000;
+/** How long a message waits for the server to come back before it fails. */
+export const COMEBACK_MS = 5_000;
+/** How long logging out waits for the server. */
+const GOODBYE_MS = 2_000;
+/** Refusals after which resuming is pointless. */
+const FINAL: ReadonlySet<ErrorCode> = new Set([
+  'LOGIN_REQUIRED',
+  'ALREADY_LOGGED_IN',
+  'BAD_CREDENTIALS',
+  'KEY_CHANGED',
+  'VERSION_MISMATCH',
+]);
+
+export interface Credentials {
+  readonly address: Address;
+  readonly user: string;
+  readonly password: string;
+  readonly fingerprint?: KeyFingerprint | undefined;
+}
+
+export interface SessionOptions {
+  readonly identity: Identity;
+  readonly pins: Pins;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Uniform in [0, 1): spreads reconnecting clients over time. */
+  readonly random?: () => number;
+  /** Sets up what a new connection serves to the server. */
+  readonly prepare: (connection: Connection) => void;
+  /** Each pushed event once. */
+  readonly onEvent: (event: ServerEvent) => void;
+  readonly onOnline: (start: SessionStart, how: 'login' | 'resume') => void;
+  readonly onLost: (reason: ParleyError) => void;
+  /** The session is over for good, by the server's will. */
+  readonly onEnded: (reason: ParleyError) => void;
+}
+
+interface Online {
+  readonly kind: 'online';
+  readonly connection: Connection;
+  readonly start: SessionStart;
+  readonly address: Address;
+}
+export type SessionState =
+  | { readonly kind: 'out' }
+  | { readonly kind: 'joining' }
+  | Online
+  | { readonly kind: 'away'; readonly start: SessionStart; readonly address: Address; readonly comeback: Deferred<void> }
+  | { readonly kind: 'over' };
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #stopped = new AbortController();
+  #state: SessionState = { kind: 'out' };
+  /** The highest position that was taken, and the highest that the server knows to be taken. */
+  #taken = 0;
+  #acknowledged = 0;
+  #acknowledging = false;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /**
+   * Begins the session.
+   * @throws ParleyError SERVER_UNREACHABLE, KEY_CHANGED, BAD_CREDENTIALS, LOCKED_OUT, ALREADY_LOGGED_IN, SERVER_BUSY, CANCELLED
+   */
+  async login(credentials: Credentials, signal?: AbortSignal): Promise<SessionStart> {
+    if (this.#state.kind !== 'out') throw new Error('a session logs in once');
+    this.#state = { kind: 'joining' };
+    try {
+      const { address, user, password, fingerprint } = credentials;
+      const start = await this.#begin(address, fingerprint, signal, (connection, options) =>
+        connection.call(serverCommands.login, { user, password }, options),
+      );
+      // What is pushed right behind the reply was taken already.
+      this.#taken = Math.max(this.#taken, start.acknowledged);
+      this.#acknowledged = start.acknowledged;
+      this.#options.onOnline(start, 'login');
+      this.#acknowledge().catch(() => undefined);
+      return start;
+    } finally {
+      // `#begin` moved on when it went well.
+      if ((this.#state as SessionState).kind === 'joining') this.#state = { kind: 'out' };
+    }
+  }
+
+  /**
+   * Calls a command of the server.
+   * @throws ParleyError LOGIN_REQUIRED before login; SERVER_UNREACHABLE while the server is away; the command's refusals
+   */
+  async call<S extends CommandSpec>(spec: S, params: ParamsIn<S>, options: CallOptions = {}): Promise<ResultOf<S>> {
+    const state = this.#state;
+    if (state.kind === 'online' && state.connection.isOpen) return state.connection.call(spec, params, options);
+    if (state.kind === 'online') throw unreachable(state.address, 'the connection is closing');
+    if (state.kind === 'away') throw unreachable(state.address, 'the connection was lost, the agent keeps trying');
+    throw new ParleyError('LOGIN_REQUIRED');
+  }
+
+  /** As `call`, once more when the connection breaks and is back within COMEBACK_MS: for what is harmless to send twice. */
+  async callAgain<S extends CommandSpec>(spec: S, params: ParamsIn<S>, options: CallOptions = {}): Promise<ResultOf<S>> {
+    try {
+      return await this.call(spec, params, options);
+    } catch (thrown) {
+      if (!(thrown instanceof ParleyError) || thrown.code !== 'SERVER_UNREACHABLE') throw thrown;
+      if (!(await this.#isBack(options.signal))) throw thrown;
+      return await this.call(spec, params, options);
+    }
+  }
+
+  /** Ends the session for good: logs out when the server can be reached, and stops trying when not. Idempotent. */
+  async end(): Promise<void> {
+    const state = this.#state;
+    this.#state = { kind: 'over' };
+    this.#stopped.abort();
+    if (state.kind === 'away') state.comeback.resolve();
+    if (state.kind !== 'online') return;
+    // Whatever it says, we are gone.
+    await state.connection.call(serverCommands.endSession, {}, { deadlineMs: GOODBYE_MS }).catch(() => undefined);
+    await state.connection.close();
+  }
+
+  async #begin(
+    address: Address,
+    fingerprint: KeyFingerprint | undefined,
+    signal: AbortSignal | undefined,
+    enter: (connection: Connection, options: CallOptions) => Promise<SessionStart>,
+  ): Promise<SessionStart> {
+    const stopped = this.#stopped.signal;
+    const both = signal === undefined ? stopped : AbortSignal.any([stopped, signal]);
+    const { identity, pins, clock, prepare } = this.#options;
+    const onEvent = (event: unknown): void => this.#receive(event);
+    const connection = await connectServer({ address, identity, pins, fingerprint, clock, signal: both, onEvent, prepare });
+    try {
+      const start = await enter(connection, { signal: both });
+      both.throwIfAborted();
+      if (!connection.isOpen) throw unreachable(address, 'it closed the connection');
+      this.#state = { kind: 'online', connection, start, address };
+      void connection.closed.then((reason) => this.#lose(connection, reason));
+      return start;
+    } catch (thrown) {
+      void connection.close();
+      throw toParleyError(thrown);
+    }
+  }
+
+  #lose(connection: Connection, reason: ParleyError | undefined): void {
+    const state = this.#state;
+    if (state.kind !== 'online' || state.connection !== connection) return;
+    const { start, address } = state;
+    const why = reason ?? unreachable(address, 'the connection was closed');
+    if (FINAL.has(why.code) || start.token === undefined) {
+      this.#finish(why);
+      return;
+    }
+    this.#options.log.warn({ code: why.code, reason: why.message }, 'connection to the server lost');
+    this.#state = { kind: 'away', start, address, comeback: deferred() };
+    this.#options.onLost(why);
+    this.#comeBack(address, start.token).catch((thrown: unknown) => this.#finish(toParleyError(thrown)));
+  }
+
+  /** Tries until the session goes on or is over. */
+  async #comeBack(address: Address, token: string): Promise<void> {
+    const { clock, log, random = Math.random } = this.#options;
+    for (let ceiling = 2 * MIN_BACKOFF_MS; ; ceiling = Math.min(2 * ceiling, MAX_BACKOFF_MS)) {
+      const pauseMs = MIN_BACKOFF_MS + random() * (ceiling - MIN_BACKOFF_MS);
+      await pause(clock, pauseMs, this.#stopped.signal);
+      const away = this.#state;
+      if (away.kind !== 'away') return;
+      try {
+        const start = await this.#begin(address, undefined, undefined, (connection, options) =>
+          connection.call(serverCommands.resume, { token }, options),
+        );
+        log.info({}, 'session resumed');
+        this.#acknowledged = Math.min(start.acknowledged, this.#taken);
+        this.#options.onOnline(start, 'resume');
+        away.comeback.resolve();
+        this.#acknowledge().catch(() => undefined);
+        return;
+      } catch (thrown) {
+        const error = toParleyError(thrown);
+        if (FINAL.has(error.code)) throw error;
+        log.debug({ code: error.code, reason: error.message }, 'could not reconnect');
+      }
+    }
+  }
+
+  #finish(reason: ParleyError): void {
+    const state = this.#state;
+    if (state.kind === 'over') return;
+    this.#state = { kind: 'over' };
+    this.#stopped.abort();
+    if (state.kind === 'away') state.comeback.resolve();
+    this.#options.onEnded(reason);
+  }
+
+  async #isBack(signal: AbortSignal | undefined): Promise<boolean> {
+    if (this.#state.kind === 'online' && !this.#state.connection.isOpen) await this.#state.connection.closed;
+    const state = this.#state;
+    if (state.kind !== 'away') return state.kind === 'online';
+    const late = new AbortController();
+    const cancel = this.#options.clock.after(COMEBACK_MS, () => late.abort());
+    const given = signal === undefined ? late.signal : AbortSignal.any([late.signal, signal]);
+    await Promise.race([state.comeback.promise, aborted(given)]);
+    cancel();
+    return (this.#state as SessionState).kind === 'online';
+  }
+
+  #receive(value: unknown): void {
+    const parsed = serverEvent.safeParse(value);
+    if (!parsed.success) {
+      this.#options.log.warn({}, 'the server sent an event of an unknown form');
+      return;
+    }
+    const event = parsed.data;
+    if ('position' in event) {
+      if (event.position > this.#taken) {
+        this.#taken = event.position;
+        this.#options.onEvent(event);
+      }
+      this.#acknowledge().catch(() => undefined); // The connection broke: the next one begins with what is unacknowledged.
+    } else this.#options.onEvent(event);
+  }
+
+  /** One acknowledgement at a time; each covers all that was taken by then. */
+  async #acknowledge(): Promise<void> {
+    if (this.#acknowledging) return;
+    this.#acknowledging = true;
+    try {
+      // The reply to login may be behind the first pushed message.
+      while (this.#taken > this.#acknowledged && this.#state.kind === 'online') {
+        const position = this.#taken;
+        await this.call(serverCommands.acknowledge, { position });
+        this.#acknowledged = Math.max(this.#acknowledged, position);
+      }
+    } finally {
+      this.#acknowledging = false;
+    }
+  }
+}
+
+/** Resolves when the signal aborts. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** Resolves after `ms`, or when the signal aborts. */
+export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      cancel();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const cancel = clock.after(ms, done);
+    signal.addEventListener('abort', done, { once: true });
+    if (signal.aborted) done();
+  });
+}
