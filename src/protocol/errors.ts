@@ -44,6 +44,9 @@ export const ERRORS = {
   BAD_CREDENTIALS: identity('user name or password is wrong; check both and try again'),
   LOCKED_OUT: identity('too many failed logins; try again in {retryAfterSeconds} s', true),
   ALREADY_LOGGED_IN: identity('{user} is logged in already ({where}); log out there first'),
+  AGENT_RUNNING: refused(
+    'an agent is running already for {home}; end it with client logout, or give this one a folder of its own with --home',
+  ),
   KEY_CHANGED: identity(
     'the key of {who} is not the one seen before, so someone may be in between; when you know why it changed: {next}',
   ),

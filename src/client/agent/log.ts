@@ -1,5 +1,5 @@
 /** The agent's log: what happened, for whoever looks for a fault. Never secrets, message texts or keys. */
-import { stat, truncate } from 'node:fs/promises';
+import { mkdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { destination, pino } from 'pino';
 
@@ -23,6 +23,7 @@ export interface AgentLog extends Log {
 /** Opens `<home>/agent.log` to append to; `level` is one of pino's (`info` unless told). */
 export async function openAgentLog(home: string, level = 'info'): Promise<AgentLog> {
   const path = join(home, LOG_FILE);
+  await mkdir(home, { recursive: true, mode: 0o700 });
   const size = await stat(path).then(
     (stats) => stats.size,
     () => 0,

@@ -68,7 +68,12 @@ export type SessionState =
   | { readonly kind: 'out' }
   | { readonly kind: 'joining' }
   | Online
-  | { readonly kind: 'away'; readonly start: SessionStart; readonly address: Address; readonly comeback: Deferred<void> }
+  | {
+      readonly kind: 'away';
+      readonly start: SessionStart;
+      readonly address: Address;
+      readonly comeback: Deferred<void>;
+    }
   | { readonly kind: 'over' };
 
 export class Session {
@@ -125,7 +130,11 @@ export class Session {
   }
 
   /** As `call`, once more when the connection breaks and is back within COMEBACK_MS: for what is harmless to send twice. */
-  async callAgain<S extends CommandSpec>(spec: S, params: ParamsIn<S>, options: CallOptions = {}): Promise<ResultOf<S>> {
+  async callAgain<S extends CommandSpec>(
+    spec: S,
+    params: ParamsIn<S>,
+    options: CallOptions = {},
+  ): Promise<ResultOf<S>> {
     try {
       return await this.call(spec, params, options);
     } catch (thrown) {
@@ -157,7 +166,16 @@ export class Session {
     const both = signal === undefined ? stopped : AbortSignal.any([stopped, signal]);
     const { identity, pins, clock, prepare } = this.#options;
     const onEvent = (event: unknown): void => this.#receive(event);
-    const connection = await connectServer({ address, identity, pins, fingerprint, clock, signal: both, onEvent, prepare });
+    const connection = await connectServer({
+      address,
+      identity,
+      pins,
+      fingerprint,
+      clock,
+      signal: both,
+      onEvent,
+      prepare,
+    });
     try {
       const start = await enter(connection, { signal: both });
       both.throwIfAborted();
@@ -230,7 +248,7 @@ export class Session {
     const given = signal === undefined ? late.signal : AbortSignal.any([late.signal, signal]);
     await Promise.race([state.comeback.promise, aborted(given)]);
     cancel();
-    return (this.#state as SessionState).kind === 'online';
+    return this.state.kind === 'online';
   }
 
   #receive(value: unknown): void {

@@ -1,0 +1,83 @@
+/** Handlers about the session: login, logout, status, inbox, listen. */
+import type { ParleyError } from '../../protocol/errors.js';
+import { toParleyError } from '../../protocol/errors.js';
+import type { FaceEvent } from '../../protocol/events.js';
+import { afterReply } from './handlers.js';
+import type { HandlersOf } from './handlers.js';
+import { markShown, readInbox } from './inbox.js';
+import { accountKey } from './parts.js';
+import type { Account, AgentParts, LoginRequest } from './parts.js';
+
+/** What of the agent's own life a face can ask for. */
+export interface Lifecycle {
+  login(request: LoginRequest): Promise<Account>;
+  /** Ends all but the faces. */
+  logout(): Promise<void>;
+  close(reason?: ParleyError): void;
+  /** A failed login ends the agent. */
+  readonly standby: boolean;
+}
+
+export function sessionHandlers(
+  parts: AgentParts,
+  life: Lifecycle,
+): HandlersOf<'login' | 'logout' | 'status' | 'inbox' | 'listen'> {
+  return {
+    login: async (params, _context, call) => {
+      try {
+        const { user } = await life.login(params);
+        return { user };
+      } catch (thrown) {
+        if (life.standby && parts.session.state.kind === 'out') afterReply(call, () => life.close());
+        throw thrown;
+      }
+    },
+    logout: async (_params, _context, call) => {
+      await life.logout();
+      afterReply(call, () => life.close());
+      return {};
+    },
+    status: () => {
+      const account = parts.accountIfAny();
+      return {
+        user: account?.user ?? null,
+        server: account?.server ?? null,
+        online: parts.session.state.kind === 'online',
+        listen: null,
+        held: [],
+        transfers: [],
+      };
+    },
+    inbox: async (params, { face }, call) => {
+      const sources = { ...parts, account: accountKey(parts.account()), signal: call.signal };
+      const messages = await readInbox(params, sources);
+      const shown = messages.filter(({ unread }) => unread);
+      afterReply(call, () => {
+        if (face.isOpen) noteShown(shown, parts);
+      });
+      return { messages };
+    },
+    listen: async ({ shows }, { face }, call) => {
+      const events = parts.events.subscribe(() => face.destroy());
+      call.signal.addEventListener('abort', () => events.end(), { once: true });
+      if (call.signal.aborted) events.end();
+      for await (const event of events) {
+        await call.emit(event);
+        if (shows === true) noteShown(asShown(event), parts);
+      }
+      return {};
+    },
+  };
+}
+
+function asShown(event: FaceEvent): { id: string; kind: 'message' | 'broadcast' | 'group' | 'private' }[] {
+  return 'id' in event ? [{ id: event.id, kind: event.type }] : [];
+}
+
+function noteShown(shown: Parameters<typeof markShown>[0], parts: AgentParts): void {
+  if (shown.length === 0) return;
+  markShown(shown, parts).catch((thrown: unknown) => {
+    // They stay unread, and are shown once more.
+    parts.log.debug({ reason: toParleyError(thrown).message }, 'could not mark messages as read');
+  });
+}
