@@ -2,6 +2,7 @@
  * Fetches chunks of one file from several holders at once. Whatever a holder sends is checked before it is written: the block
  * digests of a chunk against the manifest, each block against its digest. What fails goes to another holder; who lies is dropped.
  */
+import { setMaxListeners } from 'node:events';
 import PQueue from 'p-queue';
 import { runsOf } from '../chunks/bits.js';
 import type { Part } from '../chunks/part.js';
@@ -108,6 +109,8 @@ class Download {
     const { part, limitRate } = options;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    // Every link that is made or asked listens to it: no leak.
+    setMaxListeners(0, this.#abort.signal);
     this.#refreshAt = this.#hopeAt = this.#clock.monotonicMs();
     this.#limit = limitRate === undefined ? undefined : new RateLimit(limitRate, this.#clock);
     this.#ledger = new Ledger(part, options.chunks, this.#clock);

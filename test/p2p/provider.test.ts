@@ -1,0 +1,226 @@
+import { setMaxListeners } from 'node:events';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { digestAt } from '../../src/chunks/digest.js';
+import { buildManifest } from '../../src/chunks/manifest.js';
+import { openPart } from '../../src/chunks/part.js';
+import { blockPlace } from '../../src/chunks/plan.js';
+import { openSource } from '../../src/chunks/source.js';
+import { peerCommands } from '../../src/protocol/commands/peer.js';
+import type { Connection } from '../../src/protocol/connection.js';
+import type { Digest } from '../../src/protocol/values.js';
+import { askBlock, askDigests, askHeld, numbersIn } from '../../src/p2p/fetch.js';
+import { Provider, SERVED_AT_ONCE_PER_USER, partShare, sourceShare } from '../../src/p2p/provider.js';
+import type { Share } from '../../src/p2p/provider.js';
+import { Slots } from '../../src/p2p/slots.js';
+import { FakeClock } from '../support/fakeclock.js';
+import { refusal } from '../support/refusal.js';
+import { cleanUp, linkedPair, makeEnd } from './ends.js';
+import { bitmapOf, connectTo, digestsOf, holder, makeFile, range } from './swarm.js';
+
+const never = new AbortController().signal;
+setMaxListeners(0, never);
+
+function connect(file: ReturnType<typeof makeFile>, provider: Provider, user = 'bob'): Connection {
+  return connectTo(file, holder('alice', []), (end) => provider.serve(user, end)).connection;
+}
+
+describe('p2p/provider', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'parley-provider-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  async function openShare(
+    chunks: number,
+    bytes: Buffer,
+  ): Promise<{ share: Share; path: string; close: () => Promise<void> }> {
+    const path = join(folder, 'a.bin');
+    await writeFile(path, bytes);
+    const { plan, identity, blockDigests } = await buildManifest(path, chunks);
+    const source = await openSource({ path, identity, plan });
+    return { share: sourceShare('a.bin', source, blockDigests), path, close: () => source.close() };
+  }
+
+  it('serves the blocks, digests and bitmap of a registered file', async () => {
+    const file = makeFile(2_500_000, 2);
+    const { share, close } = await openShare(2, file.bytes);
+    const { root } = file.manifest;
+    const provider = new Provider({ shares: { find: (asked) => (asked === root ? share : undefined) } });
+    const connection = connect(file, provider);
+    expect([...numbersIn(await askHeld(connection, root, never), 2)]).to.deep.equal([0, 1]);
+    for (const chunk of [0, 1]) {
+      const digests = await askDigests(connection, { root, chunk }, 2, never);
+      expect(digests).to.deep.equal({ kind: 'bytes', bytes: digestsOf(file.plan, file.blockDigests, chunk) });
+      for (const block of [0, 1]) {
+        const { offset, length } = blockPlace(file.plan, chunk * 2 + block);
+        const answer = await askBlock(connection, { root, chunk, block }, length, never);
+        expect(answer).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(offset, offset + length) });
+      }
+    }
+    const [upload] = provider.uploads();
+    expect(upload).to.include({ user: 'bob', file: 'a.bin', bytes: 2_500_000, sizeBytes: 2_500_000 });
+    connection.destroy();
+    await close();
+  });
+
+  it('says CHUNK_GONE for what it does not have, and to strange numbers', async () => {
+    const file = makeFile(2_500_000, 2);
+    const { share, close } = await openShare(2, file.bytes);
+    const { root } = file.manifest;
+    const connection = connect(
+      file,
+      new Provider({ shares: { find: (asked) => (asked === root ? share : undefined) } }),
+    );
+    const other = 'ab'.repeat(32) as Digest;
+    const asked = [
+      askBlock(connection, { root: other, chunk: 0, block: 0 }, 1, never),
+      askBlock(connection, { root, chunk: 2, block: 0 }, 1, never),
+      askBlock(connection, { root, chunk: 1, block: 2 }, 1, never),
+      askBlock(connection, { root, chunk: 65_535, block: Number.MAX_SAFE_INTEGER }, 1, never),
+      askDigests(connection, { root, chunk: 2 }, 2, never),
+      askHeld(connection, other, never),
+    ];
+    for (const answer of asked) expect((await refusal(answer)).code).to.equal('CHUNK_GONE');
+    expect((await refusal(connection.call(peerCommands.endPrivate, {}))).code).to.equal('UNKNOWN_COMMAND');
+    connection.destroy();
+    await close();
+  });
+
+  it('serves nothing of a file that changed (R16)', async () => {
+    const file = makeFile(2_500_000, 2);
+    const { share, path, close } = await openShare(2, file.bytes);
+    const { root } = file.manifest;
+    const connection = connect(file, new Provider({ shares: { find: () => share } }));
+    await askBlock(connection, { root, chunk: 0, block: 0 }, 1024 * 1024, never);
+    await truncate(path, 100);
+    expect((await refusal(askBlock(connection, { root, chunk: 0, block: 0 }, 1, never))).code).to.equal('CHUNK_GONE');
+    expect([...numbersIn(await askHeld(connection, root, never), 2)]).to.deep.equal([]);
+    connection.destroy();
+    await close();
+  });
+
+  it('serves the whole chunks of a file that is still being fetched', async () => {
+    const file = makeFile(30_000, 3);
+    const { root } = file.manifest;
+    const part = await openPart({ target: join(folder, 'b.bin'), manifest: file.manifest });
+    part.learn(1, digestAt(file.blockDigests, 1));
+    await part.write(1, file.bytes.subarray(10_000, 20_000));
+    const connection = connect(file, new Provider({ shares: { find: () => partShare('b.bin', part) } }));
+    expect([...numbersIn(await askHeld(connection, root, never), 3)]).to.deep.equal([1]);
+    const answer = await askBlock(connection, { root, chunk: 1, block: 0 }, 10_000, never);
+    expect(answer).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(10_000, 20_000) });
+    expect((await refusal(askBlock(connection, { root, chunk: 0, block: 0 }, 1, never))).code).to.equal('CHUNK_GONE');
+    connection.destroy();
+    await part.close();
+  });
+
+  it('takes turns between users, so that one who asks for much does not hold up another', async () => {
+    const file = makeFile(100_000, 100);
+    const clock = new FakeClock();
+    const order: string[] = [];
+    const shareFor = (user: string): Share => ({
+      file: 'a.bin',
+      plan: file.plan,
+      heldChunks: () => bitmapOf(range(100), 100),
+      hasChunk: () => true,
+      blockDigests: () => undefined,
+      read: async (block, target, at) => {
+        await new Promise<void>((resolve) => void clock.after(10, resolve));
+        order.push(user);
+        target.set(file.bytes.subarray(block * 1000, (block + 1) * 1000), at);
+        return 1000;
+      },
+    });
+    let asking = '';
+    const provider = new Provider({ shares: { find: () => shareFor(asking) }, clock });
+    const [greedy, modest] = ['greedy', 'modest'].map((user) => connect(file, provider, user));
+    const { root } = file.manifest;
+    asking = 'greedy';
+    const much = range(80).map((chunk) => askBlock(greedy!, { root, chunk, block: 0 }, 1000, never));
+    for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+    asking = 'modest';
+    const little = range(3).map((chunk) => askBlock(modest!, { root, chunk, block: 0 }, 1000, never));
+    for (let i = 0; i < 100; i += 1) await clock.advance(10);
+    await Promise.all([...much, ...little]);
+    expect(order.lastIndexOf('modest')).to.be.lessThan(3 + 3 * SERVED_AT_ONCE_PER_USER);
+    greedy?.destroy();
+    modest?.destroy();
+  });
+
+  it('keeps to its rate, all users together', async () => {
+    const file = makeFile(100_000, 10);
+    const clock = new FakeClock();
+    const { share, close } = await openShare(10, file.bytes);
+    const provider = new Provider({ shares: { find: () => share }, limitRate: 20_000, clock });
+    const connections = ['bob', 'carol'].map((user) => connect(file, provider, user));
+    const { root } = file.manifest;
+    const all = range(10).map((chunk) => askBlock(connections[chunk % 2]!, { root, chunk, block: 0 }, 10_000, never));
+    let done = false;
+    void Promise.all(all).then(() => (done = true));
+    while (!done) {
+      await clock.advance(100);
+      for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    expect(clock.monotonicMs()).to.be.within(4_000, 5_500);
+    for (const connection of connections) connection.destroy();
+    await close();
+  });
+
+  describe('over a real link', () => {
+    afterEach(cleanUp);
+
+    it('sends blocks that are whole although its buffers are used again', async () => {
+      const file = makeFile(8 * 1024 * 1024, 1);
+      const { share, close } = await openShare(1, file.bytes);
+      const [alice, bob] = await Promise.all([makeEnd('alice'), makeEnd('bob')]);
+      const { dialled, accepted } = await linkedPair(alice, bob);
+      new Provider({ shares: { find: () => share } }).serve('alice', accepted.connection);
+      const { root } = file.manifest;
+      const MIB = 1024 * 1024;
+      const answers = await Promise.all(
+        range(24).map((i) => askBlock(dialled.connection, { root, chunk: 0, block: i % 8 }, MIB, never)),
+      );
+      for (const [i, answer] of answers.entries()) {
+        const right = file.bytes.subarray((i % 8) * MIB, ((i % 8) + 1) * MIB);
+        expect(answer.kind === 'bytes' && answer.bytes.equals(right)).to.equal(true);
+      }
+      await close();
+    });
+  });
+});
+
+describe('p2p/slots', () => {
+  it('bounds what runs in all and for each user, refuses what waits too much, and forgets who gave up', async () => {
+    const slots = new Slots({ total: 3, perUser: 2, waitingPerUser: 2 });
+    const running: string[] = [];
+    const finish: (() => void)[] = [];
+    const run = (user: string, signal = never): Promise<void> =>
+      slots.run(user, signal, async () => {
+        running.push(user);
+        await new Promise<void>((resolve) => finish.push(resolve));
+      });
+    const abort = new AbortController();
+    const a = [run('a'), run('a'), run('a'), run('a', abort.signal)];
+    expect((await refusal(run('a'))).code).to.equal('SERVER_BUSY');
+    const b = [run('b'), run('b')];
+    expect(running).to.deep.equal(['a', 'a']);
+    await new Promise(setImmediate);
+    expect(running).to.deep.equal(['a', 'a', 'b']);
+    abort.abort();
+    expect((await refusal(a[3]!)).code).to.equal('CANCELLED');
+    finish.shift()?.();
+    await new Promise(setImmediate);
+    expect(running.slice(3)).to.have.lengthOf(1);
+    while (finish.length > 0) {
+      finish.shift()?.();
+      await new Promise(setImmediate);
+    }
+    await Promise.all([...a.slice(0, 3), ...b]);
+    expect(running.sort()).to.deep.equal(['a', 'a', 'a', 'b', 'b']);
+    expect((await refusal(run('a', abort.signal))).code).to.equal('CANCELLED');
+  });
+});
