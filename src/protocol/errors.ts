@@ -36,6 +36,7 @@ export const ERRORS = {
   PEER_UNREACHABLE: unreachable('{user} is online but no direct link could be made ({reason}); try again'),
   NO_HOLDER: unreachable('nobody online holds {what}; try again when a holder is back'),
   TIMEOUT: unreachable('no answer within {seconds} s; try again'),
+  AGENT_GONE: tryAgain('the agent went away ({reason}); run the command again, it starts a new one'),
 
   // Who is who.
   LOGIN_REQUIRED: identity(

@@ -1,0 +1,79 @@
+/** Files, chunks, and what is moving. */
+import type { TransferState } from '../../protocol/events.js';
+import { printable } from '../../protocol/values.js';
+import type { Renderers } from './renderers.js';
+import { table } from '../style.js';
+import { countText, durationText, rangesText, rateText, sizeText } from '../units.js';
+
+const percent = (part: number, whole: number): string =>
+  whole === 0 ? '100%' : `${Math.floor((100 * part) / whole)}%`;
+
+/** One line about one transfer. */
+export function transferLine(transfer: TransferState): string {
+  const { file, direction, state, bytes, sizeBytes, rate, secondsLeft, sources, code } = transfer;
+  const users = sources.map(({ user }) => printable(user)).join(', ');
+  const peers = users === '' ? '' : ` ${direction === 'download' ? 'from' : 'to'} ${users}`;
+  const amount =
+    direction === 'download' ? `${percent(bytes, sizeBytes)} of ${sizeText(sizeBytes)}` : `${sizeText(bytes)} sent`;
+  const left = secondsLeft === undefined ? '' : `, ${durationText(secondsLeft)} left`;
+  const pace = state === 'running' ? `, ${rateText(rate)}${left}` : '';
+  const why = code === undefined ? '' : ` (${printable(code)})`;
+  return `${direction} ${printable(file)}${peers}: ${state}${why}, ${amount}${pace}`;
+}
+
+export const fileRenderers = {
+  register: ({ file, sizeBytes, chunks, root }, style) =>
+    `registered ${style.strong(printable(file))}: ${sizeText(sizeBytes)} in ${countText(chunks, 'chunk')}\n${style.faint(`root ${printable(root)}`)}`,
+  unregister: ({ file }, style) => `${style.strong(printable(file))} is registered no more`,
+  seed: ({ file, chunks }, style) =>
+    `offering ${style.strong(printable(file))}: ${countText(chunks.length, 'chunk')} of it`,
+  files: ({ files }, style) => {
+    if (files.length === 0) return style.faint('no such file is registered');
+    const rows = files.map(({ file, sizeBytes, chunks, owner, holders }) => [
+      printable(file),
+      sizeText(sizeBytes),
+      String(chunks),
+      printable(owner),
+      String(holders),
+    ]);
+    const columns = [
+      { title: 'file', style: style.strong },
+      { title: 'size', right: true },
+      { title: 'chunks', right: true },
+      { title: 'owner', style: style.name },
+      { title: 'holders', right: true },
+    ];
+    return table(columns, rows, style);
+  },
+  searchFile: ({ file, available, sizeBytes, chunks, owner, root, holders }, style) =>
+    [
+      `${style.strong(printable(file))}: ${available ? style.good('all of it is held by users online') : style.bad('not all of it is held by users online')}`,
+      `size     ${sizeText(sizeBytes)} (${sizeBytes} bytes)`,
+      `chunks   ${chunks}`,
+      `owner    ${style.name(printable(owner))}`,
+      `holders  ${holders.length === 0 ? 'nobody online' : holders.map((user) => style.name(printable(user))).join(', ')}`,
+      `root     ${printable(root)}`,
+    ].join('\n'),
+  searchChunk: ({ chunks }, style) => {
+    const rows = chunks.map(({ index, available, holders }) => [
+      String(index),
+      available ? 'yes' : 'no',
+      holders.map((user) => printable(user)).join(', '),
+    ]);
+    const columns = [{ title: 'chunk', right: true }, { title: 'available' }, { title: 'holders', style: style.name }];
+    return table(columns, rows, style);
+  },
+  download: (result, style) => {
+    const { file, path, sizeBytes, chunks, held, complete, sources, alreadyThere } = result;
+    const name = style.strong(printable(file));
+    if (alreadyThere === true) return `${name} was there already, with the registered bytes: ${printable(path)}`;
+    const from = sources.map(({ user, bytes }) => `${style.name(printable(user))} ${sizeText(bytes)}`).join(', ');
+    const fetched = `fetched ${countText(chunks.length, 'chunk')}${from === '' ? '' : ` (${from})`}`;
+    const state = complete
+      ? `${name}: ${style.good('complete')}, ${sizeText(sizeBytes)}, every byte checked`
+      : `${name}: chunks here: ${rangesText(held)}; download it again for the rest`;
+    return `${state}\n${fetched}\n${printable(path)}`;
+  },
+  transfers: ({ transfers }, style) =>
+    transfers.length === 0 ? style.faint('nothing is moving') : transfers.map(transferLine).join('\n'),
+} satisfies Renderers;

@@ -1,0 +1,251 @@
+/** What the faces are told by flags, environment, a config file and defaults, in that order (CONTRACT section 3). */
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import envPaths from 'env-paths';
+import { z } from 'zod';
+import { ParleyError } from '../protocol/errors.js';
+import { keyFingerprint } from '../protocol/values.js';
+import type { KeyFingerprint } from '../protocol/values.js';
+import { formatAddress, parseAddress } from './agent/address.js';
+
+export const DEFAULT_SERVER = '127.0.0.1:8100';
+
+const COLOR_MODES = ['auto', 'always', 'never'] as const;
+export type ColorMode = (typeof COLOR_MODES)[number];
+
+/** The options that every command takes, as they were typed. */
+export interface Flags {
+  readonly server?: string;
+  readonly user?: string;
+  readonly passwordFile?: string;
+  readonly home?: string;
+  readonly listen?: string;
+  readonly serverFingerprint?: string;
+  readonly color?: string;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** Where a setting can come from; the flag's value also makes the option's help and the reference page. */
+interface SettingRow {
+  readonly flags: string;
+  readonly environment?: string;
+  /** Its name in the config file. */
+  readonly config?: string;
+  readonly says: string;
+  readonly standard?: string;
+}
+
+export const SETTINGS = {
+  server: {
+    flags: '--server <host:port>',
+    environment: 'PARLEY_SERVER',
+    config: 'server',
+    says: 'the server',
+    standard: DEFAULT_SERVER,
+  },
+  user: { flags: '--user <name>', environment: 'PARLEY_USER', config: 'user', says: 'who to log in as' },
+  passwordFile: {
+    flags: '--password-file <file>',
+    config: 'passwordFile',
+    says: 'a file whose first line is the password; - for standard input (in the environment: PARLEY_PASSWORD, the password itself)',
+  },
+  home: {
+    flags: '--home <dir>',
+    environment: 'PARLEY_HOME',
+    says: 'where key, pins, outbox, index of shares and the agent’s socket are kept',
+    standard: 'the platform’s state directory',
+  },
+  listen: {
+    flags: '--listen <host:port>',
+    environment: 'PARLEY_LISTEN',
+    config: 'listen',
+    says: 'where direct links come in',
+    standard: 'all interfaces, any port',
+  },
+  serverFingerprint: {
+    flags: '--server-fingerprint <fingerprint>',
+    environment: 'PARLEY_SERVER_FINGERPRINT',
+    config: 'serverFingerprint',
+    says: 'the key that the server must have, as it prints it (SHA256:…)',
+    standard: 'the first key seen is pinned',
+  },
+  color: {
+    flags: '--color <when>',
+    environment: 'PARLEY_COLOR',
+    config: 'color',
+    says: 'auto, always or never; NO_COLOR is honoured',
+    standard: 'auto',
+  },
+  json: { flags: '--json', says: 'results, events and errors as one line of JSON each' },
+  quiet: { flags: '-q, --quiet', says: 'no notices and no progress' },
+  verbose: { flags: '-v, --verbose', says: 'tell more, also what is behind an error' },
+} as const satisfies Readonly<Record<string, SettingRow>>;
+
+const configSchema = z.strictObject({
+  server: z.string().optional(),
+  user: z.string().optional(),
+  passwordFile: z.string().optional(),
+  listen: z.string().optional(),
+  serverFingerprint: z.string().optional(),
+  color: z.string().optional(),
+});
+type Config = z.output<typeof configSchema>;
+
+export interface Settings {
+  /** `host:port`. */
+  readonly server: string;
+  /** False when `server` is only the default. */
+  readonly serverGiven: boolean;
+  readonly user: string | undefined;
+  /** Where the password comes from when it is not asked for. */
+  readonly password:
+    { kind: 'file'; path: string } | { kind: 'stdin' } | { kind: 'environment'; value: string } | undefined;
+  /** Absolute. */
+  readonly home: string;
+  readonly listen: string | undefined;
+  readonly fingerprint: KeyFingerprint | undefined;
+  readonly color: ColorMode;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+interface Given {
+  readonly value: string;
+  /** As an error names it: `--server`, `PARLEY_SERVER`, `server in /…/config.json`. */
+  readonly from: string;
+}
+
+/**
+ * @param cwd where it was typed; relative paths of flags and environment start there
+ * @throws ParleyError USAGE, naming the setting and where it came from
+ */
+export function loadSettings(flags: Flags, environment: Environment, cwd: string): Settings {
+  const homeGiven = given('home', flags, environment);
+  const home = homeGiven === undefined ? standardHome() : resolve(cwd, homeGiven.value);
+  const file = loadConfig([join(home, 'config.json'), join(standardPaths().config, 'config.json')]);
+  const find = (name: Exclude<keyof typeof SETTINGS, 'json' | 'quiet' | 'verbose'>): Given | undefined =>
+    given(name, flags, environment, file);
+
+  const server = find('server');
+  const listen = find('listen');
+  const fingerprint = find('serverFingerprint');
+  return {
+    server: server === undefined ? DEFAULT_SERVER : checkAddress(server),
+    serverGiven: server !== undefined,
+    user: find('user')?.value,
+    password: passwordSource(flags, environment, file, cwd),
+    home,
+    listen: listen === undefined ? undefined : checkAddress(listen),
+    fingerprint: fingerprint === undefined ? undefined : checkFingerprint(fingerprint),
+    color: checkColor(find('color')),
+    json: flags.json === true,
+    quiet: flags.quiet === true,
+    verbose: flags.verbose === true,
+  };
+}
+
+interface ConfigFile {
+  readonly path: string;
+  readonly folder: string;
+  readonly config: Config;
+}
+
+function given(
+  name: Exclude<keyof typeof SETTINGS, 'json' | 'quiet' | 'verbose'>,
+  flags: Flags,
+  environment: Environment,
+  file?: ConfigFile,
+): Given | undefined {
+  const row: SettingRow = SETTINGS[name];
+  const flag = flags[name];
+  if (flag !== undefined) return { value: flag, from: row.flags.split(' ')[0] ?? name };
+  const variable = row.environment === undefined ? undefined : environment[row.environment];
+  if (variable !== undefined && variable !== '') return { value: variable, from: row.environment ?? name };
+  if (file === undefined || name === 'home') return undefined;
+  const value = file.config[name];
+  return value === undefined ? undefined : { value, from: `${name} in ${file.path}` };
+}
+
+/** A password's file in the flag is found from where it was typed, one in the config from the config's folder. */
+function passwordSource(
+  flags: Flags,
+  environment: Environment,
+  file: ConfigFile | undefined,
+  cwd: string,
+): Settings['password'] {
+  const flag = flags.passwordFile;
+  if (flag === '-') return { kind: 'stdin' };
+  if (flag !== undefined) return { kind: 'file', path: resolve(cwd, flag) };
+  const value = environment['PARLEY_PASSWORD'];
+  if (value !== undefined && value !== '') return { kind: 'environment', value };
+  const path = file?.config.passwordFile;
+  return path === undefined || file === undefined ? undefined : { kind: 'file', path: resolve(file.folder, path) };
+}
+
+/** The first of these files that exists. */
+function loadConfig(paths: readonly string[]): ConfigFile | undefined {
+  for (const path of paths) {
+    let text: string;
+    try {
+      text = readFileSync(path, 'utf8');
+    } catch {
+      continue; // Nobody has to have one.
+    }
+    return { path, folder: join(path, '..'), config: parseConfig(path, text) };
+  }
+  return undefined;
+}
+
+function parseConfig(path: string, text: string): Config {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new ParleyError('USAGE', { reason: `${path} is not JSON; correct or remove it` }, { cause });
+  }
+  const parsed = configSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const where = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
+  const known = Object.keys(configSchema.shape).join(', ');
+  throw new ParleyError('USAGE', { reason: `${path}: ${where}${issue?.message ?? 'bad value'}; it takes ${known}` });
+}
+
+function checkAddress({ value, from }: Given): string {
+  try {
+    return formatAddress(parseAddress(value));
+  } catch (cause) {
+    throw new ParleyError(
+      'USAGE',
+      { reason: `${from}: '${value}' is not HOST:PORT, like ${DEFAULT_SERVER}` },
+      { cause },
+    );
+  }
+}
+
+function checkFingerprint({ value, from }: Given): KeyFingerprint {
+  const bare = value.replace(/^SHA256:/i, '');
+  const parsed = keyFingerprint.safeParse(bare.length === 43 ? `${bare}=` : bare);
+  if (parsed.success) return parsed.data;
+  throw new ParleyError('USAGE', { reason: `${from}: '${value}' is no fingerprint; the server prints it as SHA256:…` });
+}
+
+function checkColor(color: Given | undefined): ColorMode {
+  const mode = COLOR_MODES.find((known) => known === (color?.value ?? 'auto'));
+  if (mode !== undefined) return mode;
+  throw new ParleyError('USAGE', {
+    reason: `${color?.from ?? ''}: '${color?.value ?? ''}' is none of auto, always, never`,
+  });
+}
+
+const standardPaths = (): ReturnType<typeof envPaths> => envPaths('parley', { suffix: '' });
+
+/** On Linux the directory for state; elsewhere the one for an application's data, where there is none for state. */
+function standardHome(): string {
+  const paths = standardPaths();
+  return process.platform === 'linux' ? paths.log : paths.data;
+}
