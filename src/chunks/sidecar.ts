@@ -183,8 +183,8 @@ export class SidecarLog {
     progress: Progress,
     xxHash64: XxHash64,
   ): Promise<SidecarLog> {
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | noFollow();
-    const file = await open(paths.stateTemporary, flags, 0o600);
+    await rm(paths.stateTemporary, { force: true });
+    const file = await open(paths.stateTemporary, 'wx', 0o600);
     const log = new SidecarLog(file, xxHash64, encodeHeader(subject, xxHash64));
     try {
       const known = [...progress.digests];
@@ -258,18 +258,22 @@ export class SidecarLog {
   }
 
   #write(): Promise<void> {
-    this.#writing ??= this.#writeQueue().finally(() => (this.#writing = undefined));
-    return this.#writing;
+    if (this.#writing === undefined && this.#queue.length > 0) this.#writing = this.#writeQueue();
+    return this.#writing ?? Promise.resolve();
   }
 
   // Always at a known place: what a failed write left behind is overwritten by the next one.
   async #writeQueue(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const records = this.#queue.length;
-      const bytes = Buffer.concat(this.#queue);
-      await writeFully(this.#file, bytes, this.#length);
-      this.#length += bytes.length;
-      this.#queue.splice(0, records);
+    try {
+      while (this.#queue.length > 0) {
+        const records = this.#queue.length;
+        const bytes = Buffer.concat(this.#queue);
+        await writeFully(this.#file, bytes, this.#length);
+        this.#length += bytes.length;
+        this.#queue.splice(0, records);
+      }
+    } finally {
+      this.#writing = undefined;
     }
   }
 }

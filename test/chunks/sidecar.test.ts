@@ -117,6 +117,28 @@ describe('chunks/sidecar', () => {
     }
   });
 
+  it('keeps records in order whenever they come, also while others are written', async () => {
+    const many = sampleOf(bytesOf(500), 500);
+    const log = await SidecarLog.create(paths(), many, noProgress(many.plan), xxHash64);
+    const syncs: Promise<void>[] = [];
+    for (let chunk = 0; chunk < 500; chunk++) {
+      log.addDigests([[chunk, many.digests(chunk)]]);
+      log.addClaim([{ first: chunk, count: 1 }]);
+      if (chunk % 7 === 0) syncs.push(log.sync());
+      // The turns of the loop fall anywhere into the writing.
+      for (let i = 0; i < chunk % 5; i++) await Promise.resolve();
+      if (chunk % 11 === 0) await new Promise(setImmediate);
+    }
+    await Promise.all(syncs);
+    await log.sync();
+    expect(log.dirty).to.equal(false);
+    await log.close();
+    const progress = await readSidecar(at('s'), many, xxHash64);
+    if (typeof progress === 'string') throw new Error(progress);
+    expect(progress.digests.size).to.equal(500);
+    expect(progress.claimed.count).to.equal(500);
+  });
+
   it('is of one file only, and no link', async () => {
     await write();
     expect(await read(other)).to.equal('other');
