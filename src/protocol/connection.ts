@@ -82,6 +82,11 @@ export class Connection {
     return this.#wire.queuedBytes;
   }
 
+  /** Resolves when the link takes more output; at once when it does. Rejects when the signal aborts or the connection closes. */
+  drained(signal?: AbortSignal): Promise<void> {
+    return this.#wire.drained(signal);
+  }
+
   /** Calls of the other end that are being answered. */
   get servingCalls(): number {
     return this.#incoming.size;

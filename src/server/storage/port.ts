@@ -131,9 +131,11 @@ export interface InboxFilter {
   readonly before?: string | undefined;
 }
 
-/** These very positions, or everything up to one (of one sender only, when given). */
+/** These very positions or message ids (unknown ones are passed over), or everything up to one (of one sender only, when given). */
 export type ReadMark =
-  { readonly positions: readonly number[] } | { readonly upTo: number; readonly senderId?: UserId | undefined };
+  | { readonly positions: readonly number[] }
+  | { readonly ids: readonly string[] }
+  | { readonly upTo: number; readonly senderId?: UserId | undefined };
 
 export interface NewFile {
   /** Unique exactly, by its NFC code points. */

@@ -138,6 +138,10 @@ export function inboxMarker(db: SqliteConnection): Pick<MessageStore, 'acknowled
     `SELECT position FROM deliveries INDEXED BY unread_deliveries
      WHERE recipient_id = ? AND sender_id = ? AND unread = 1 AND position <= ? ORDER BY position LIMIT ?`,
   );
+  const positionsOf = db.statement<{ position: number }>(
+    `SELECT d.position FROM messages m CROSS JOIN deliveries d ON d.message = m.id AND d.recipient_id = ?
+     WHERE m.message_id = ?`,
+  );
   const countDown = db.statement('UPDATE inboxes SET unread = unread - ? WHERE user_id = ?');
 
   const markBatch = (userId: UserId, positions: readonly number[]): number => {
@@ -145,6 +149,12 @@ export function inboxMarker(db: SqliteConnection): Pick<MessageStore, 'acknowled
     if (changed > 0) countDown.run(changed, userId);
     return changed;
   };
+
+  const markIds = (userId: UserId, ids: readonly string[]): number =>
+    markBatch(
+      userId,
+      ids.flatMap((id) => positionsOf.all(userId, Buffer.from(id, 'hex')).map(({ position }) => position)),
+    );
 
   const markUpTo = async (userId: UserId, upTo: number, senderId: UserId | undefined): Promise<number> => {
     let marked = 0;
@@ -169,7 +179,9 @@ export function inboxMarker(db: SqliteConnection): Pick<MessageStore, 'acknowled
         advance.run(userId, position);
         return delivered.get(userId)?.position;
       }),
-    markRead: (userId: UserId, mark: ReadMark) =>
-      'upTo' in mark ? markUpTo(userId, mark.upTo, mark.senderId) : db.write(() => markBatch(userId, mark.positions)),
+    markRead: (userId: UserId, mark: ReadMark) => {
+      if ('upTo' in mark) return markUpTo(userId, mark.upTo, mark.senderId);
+      return db.write(() => ('ids' in mark ? markIds(userId, mark.ids) : markBatch(userId, mark.positions)));
+    },
   };
 }

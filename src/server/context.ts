@@ -1,0 +1,26 @@
+/** What handlers work with. */
+import type { Clock } from '../protocol/clock.js';
+import type { Conversations } from './conversations.js';
+import type { Introductions } from './introductions.js';
+import type { Log } from './log.js';
+import type { Presence } from './presence.js';
+import type { Registry } from './registry.js';
+import type { EndReason, Session } from './session.js';
+import type { Storage } from './storage/port.js';
+
+export interface Services {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly storage: Storage;
+  readonly presence: Presence;
+  readonly conversations: Conversations;
+  readonly registry: Registry;
+  readonly introductions: Introductions;
+}
+
+/** The context of a command of somebody who is logged in. */
+export interface Context {
+  readonly session: Session;
+  readonly services: Services;
+  readonly end: (session: Session, reason: EndReason) => Promise<void>;
+}

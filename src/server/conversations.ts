@@ -1,0 +1,174 @@
+/** Store, then wake: messages are appended and committed, then their recipients' pumps push them; acknowledged positions are kept. */
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../protocol/clock.js';
+import type { Connection } from '../protocol/connection.js';
+import { ParleyError } from '../protocol/errors.js';
+import { MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES } from '../protocol/limits.js';
+import { parseMessageText } from '../protocol/values.js';
+import { AppendQueue } from './append.js';
+import { ACKNOWLEDGE_AT_ONCE, ACKNOWLEDGE_DELAY_MS, PUSH_OVERHEAD_BYTES } from './limits.js';
+import type { Log } from './log.js';
+import type { Presence } from './presence.js';
+import { Pump, pushBody } from './pump.js';
+import type { Session } from './session.js';
+import type { AppendOutcome, MessageStore, NewMessage, UserId } from './storage/port.js';
+
+/** Users whose acknowledgement is written in one turn of the loop, each a commit of its own. */
+const ACKNOWLEDGEMENTS_A_TURN = 16;
+
+export interface ConversationsParts {
+  readonly storage: MessageStore;
+  readonly presence: Presence;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What a handler makes of a message; the sender and the time are the server's. */
+export interface Draft {
+  /** Made by the client; made here when absent. */
+  readonly id: string | undefined;
+  readonly kind: NewMessage['kind'];
+  readonly to: string;
+  readonly text: string;
+  readonly recipients: readonly UserId[];
+  /** The answer unless this id was stored before; then there are no recipients. */
+  readonly refusal?: ParleyError;
+}
+
+export interface Sent {
+  readonly id: string;
+  readonly outcome: AppendOutcome;
+}
+
+export class Conversations {
+  readonly #storage: MessageStore;
+  readonly #presence: Presence;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #queue: AppendQueue;
+  /** Acknowledged positions that are not written yet. */
+  readonly #unwritten = new Map<UserId, number>();
+  /** Positions as they were last written, of users who are online. */
+  readonly #written = new Map<UserId, number>();
+  #cancelWrite: (() => void) | undefined;
+
+  constructor({ storage, presence, clock, log }: ConversationsParts) {
+    this.#storage = storage;
+    this.#presence = presence;
+    this.#clock = clock;
+    this.#log = log;
+    this.#queue = new AppendQueue(storage, (messages, outcomes) => this.#wake(messages, outcomes));
+  }
+
+  /**
+   * Appends a message of this session, behind those it sent before; resolves when it is durable. Whatever `prepare` throws, or
+   * refuses with, is the answer, and nothing is stored.
+   */
+  async send(session: Session, prepare: () => Promise<Draft>): Promise<Sent> {
+    const { id, stored, refusal } = await session.sending.run(async () => {
+      const draft = await prepare();
+      const messageId = draft.id ?? randomBytes(16).toString('hex');
+      const { kind, to, text, recipients } = draft;
+      const message: NewMessage = {
+        messageId,
+        senderId: session.user.id,
+        senderName: session.user.name,
+        kind,
+        to,
+        text,
+        sentAt: this.#clock.epochMs(),
+        recipients,
+      };
+      // In an object: the next message need not wait for this one's commit.
+      return { id: messageId, stored: this.#queue.add(message), refusal: draft.refusal };
+    });
+    const outcome = await stored;
+    if (refusal !== undefined && outcome.kind !== 'duplicate') throw refusal;
+    return { id, outcome };
+  }
+
+  /** A pump for a session that begins after `acknowledged`. */
+  pump(userId: UserId, connection: Connection, acknowledged: number): Pump {
+    this.#written.set(userId, acknowledged);
+    return new Pump({
+      userId,
+      connection,
+      storage: this.#storage,
+      acknowledged,
+      onError: (error) => {
+        if (connection.isOpen) this.#log.warn({ err: error, userId }, 'could not push messages');
+      },
+    });
+  }
+
+  /** Notes that the session's client has everything up to `position`; written down soon, since losing it only repeats pushes. */
+  acknowledge(session: Session, position: number): void {
+    const userId = session.user.id;
+    const reached = session.pump.acknowledge(position);
+    const written = this.#written.get(userId) ?? 0;
+    if (reached <= written) return;
+    this.#unwritten.set(userId, reached);
+    if (reached - written >= ACKNOWLEDGE_AT_ONCE) void this.writeAcknowledged(userId);
+    else this.#cancelWrite ??= this.#clock.after(ACKNOWLEDGE_DELAY_MS, () => void this.#writeAll());
+  }
+
+  /** Writes down how far this user has acknowledged. */
+  async writeAcknowledged(userId: UserId): Promise<void> {
+    const position = this.#unwritten.get(userId);
+    if (position === undefined) return;
+    this.#unwritten.delete(userId);
+    this.#written.set(userId, position);
+    try {
+      await this.#storage.acknowledge(userId, position);
+    } catch (error) {
+      this.#log.warn({ err: error, userId }, 'could not write down what was acknowledged');
+    }
+  }
+
+  /** The session is over: what it acknowledged is written, and nothing of it kept here. */
+  async detach(session: Session): Promise<void> {
+    await this.writeAcknowledged(session.user.id);
+    if (this.#presence.get(session.user.id) === undefined) this.#written.delete(session.user.id);
+  }
+
+  /** Resolves when everything sent is stored or refused, and every acknowledgement written. */
+  async settled(): Promise<void> {
+    await this.#queue.settled();
+    await this.#writeAll();
+  }
+
+  async #writeAll(): Promise<void> {
+    this.#cancelWrite?.();
+    this.#cancelWrite = undefined;
+    let inTurn = 0;
+    for (const userId of [...this.#unwritten.keys()]) {
+      await this.writeAcknowledged(userId);
+      if (++inTurn % ACKNOWLEDGEMENTS_A_TURN === 0) await new Promise(setImmediate);
+    }
+  }
+
+  #wake(messages: readonly NewMessage[], outcomes: readonly AppendOutcome[]): void {
+    for (const [index, message] of messages.entries()) {
+      const outcome = outcomes[index];
+      if (outcome?.kind !== 'stored') continue;
+      const { messageId: id, kind, senderName: from, to, text, sentAt } = message;
+      const body = pushBody({ id, kind, from, to, text, sentAt });
+      for (const recipient of outcome.recipients) {
+        if ('position' in recipient) this.#presence.get(recipient.userId)?.pump.offer(recipient.position, body);
+      }
+    }
+  }
+}
+
+/**
+ * A text that may be sent to `to`: as a pushed event, with everything around it, it has to fit a frame.
+ * @throws ParleyError EMPTY_MESSAGE, MESSAGE_TOO_LONG
+ */
+export function sendableText(text: string, to = ''): string {
+  const checked = parseMessageText(text);
+  const json = Buffer.byteLength(JSON.stringify(checked)) + Buffer.byteLength(JSON.stringify(to));
+  if (json + PUSH_OVERHEAD_BYTES > MAX_CONTROL_BYTES) {
+    throw new ParleyError('MESSAGE_TOO_LONG', { bytes: Buffer.byteLength(checked), limit: MAX_MESSAGE_BYTES });
+  }
+  return checked;
+}

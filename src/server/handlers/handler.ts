@@ -1,0 +1,36 @@
+/** What every handler is, and what several of them need. */
+import type { Handlers } from '../../protocol/command.js';
+import type { serverCommands } from '../../protocol/commands/server.js';
+import { ParleyError } from '../../protocol/errors.js';
+import { nameKey, printable } from '../../protocol/values.js';
+import type { Context } from '../context.js';
+import type { Session } from '../session.js';
+import type { UserRecord, UserStore } from '../storage/port.js';
+
+type ServerCommands = typeof serverCommands;
+
+/** Answers one command of somebody who is logged in. */
+export type Handler<N extends keyof ServerCommands> = Handlers<ServerCommands, Context>[N];
+
+/** @throws ParleyError UNKNOWN_USER, also for names that no user can have */
+export async function knownUser(storage: Pick<UserStore, 'findUser'>, name: string): Promise<UserRecord> {
+  const user = await storage.findUser(name);
+  if (user === undefined) throw new ParleyError('UNKNOWN_USER', { user: printable(name) });
+  return user;
+}
+
+/** As `knownUser`. @throws ParleyError UNKNOWN_USER, SELF */
+export async function otherUser(
+  storage: Pick<UserStore, 'findUser'>,
+  session: Session,
+  name: string,
+): Promise<UserRecord> {
+  const user = await knownUser(storage, name);
+  if (user.id === session.user.id) throw new ParleyError('SELF');
+  return user;
+}
+
+export function byName(a: string, b: string): number {
+  const [left, right] = [nameKey(a), nameKey(b)];
+  return left < right ? -1 : left > right ? 1 : 0;
+}

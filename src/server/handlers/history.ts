@@ -1,0 +1,27 @@
+import { ParleyError } from '../../protocol/errors.js';
+import { MAX_HISTORY_BYTES } from '../limits.js';
+import { knownUser } from './handler.js';
+import type { Handler } from './handler.js';
+
+export const history: Handler<'history'> = async (params, { session, services: { storage } }) => {
+  const senderId = params.with === undefined ? undefined : (await knownUser(storage, params.with)).id;
+  const filter = { unreadOnly: params.unread, senderId, before: params.before };
+  const entries = await storage.inboxPage(session.user.id, filter, {
+    limit: params.limit,
+    maxBytes: MAX_HISTORY_BYTES,
+  });
+  if (entries === undefined) {
+    throw new ParleyError('BAD_REQUEST', { command: 'history', reason: 'before is the id of no message in this inbox' });
+  }
+  return {
+    messages: entries.map(({ id, kind, from, to, text, sentAt, unread }) => ({
+      id,
+      kind,
+      from,
+      to,
+      text,
+      sentAt: new Date(sentAt).toISOString(),
+      unread,
+    })),
+  };
+};

@@ -1,0 +1,94 @@
+/** Which handler answers which command. The compiler says which is missing. */
+import type { CommandSpec, Handlers, IncomingCall } from '../../protocol/command.js';
+import type { serverCommands } from '../../protocol/commands/server.js';
+import type { Context } from '../context.js';
+import { acknowledge } from './acknowledge.js';
+import { advertise } from './advertise.js';
+import { block } from './block.js';
+import { broadcast } from './broadcast.js';
+import { endSession } from './endSession.js';
+import { files } from './files.js';
+import { history } from './history.js';
+import { hold } from './hold.js';
+import { introduce } from './introduce.js';
+import { locate } from './locate.js';
+import { manifest } from './manifest.js';
+import { markRead } from './markRead.js';
+import { message } from './message.js';
+import { registerFile } from './registerFile.js';
+import { release } from './release.js';
+import { renew } from './renew.js';
+import { report } from './report.js';
+import { searchChunk } from './searchChunk.js';
+import { searchFile } from './searchFile.js';
+import { unblock } from './unblock.js';
+import { unregister } from './unregister.js';
+import { userKey } from './userKey.js';
+import { whoelse } from './whoelse.js';
+import { whoelsesince } from './whoelsesince.js';
+import { wholast } from './wholast.js';
+
+/** `login` and `resume` make the context that the others have: see `client.ts`. */
+type AfterLogin = Omit<Handlers<typeof serverCommands, Context>, 'login' | 'resume'>;
+
+const handlers: AfterLogin = {
+  acknowledge,
+  advertise,
+  block,
+  broadcast,
+  endSession,
+  files,
+  history,
+  hold,
+  introduce,
+  locate,
+  manifest,
+  markRead,
+  message,
+  registerFile,
+  release,
+  renew,
+  report,
+  searchChunk,
+  searchFile,
+  unblock,
+  unregister,
+  userKey,
+  whoelse,
+  whoelsesince,
+  wholast,
+};
+
+type AnyHandler = (params: unknown, context: Context, call: IncomingCall) => Promise<object> | object;
+
+/** Answers a command whose parameters were checked by its spec. */
+export async function answer(
+  spec: CommandSpec,
+  params: unknown,
+  context: Context,
+  call: IncomingCall,
+): Promise<object> {
+  const handle = handlers[spec.name as keyof AfterLogin] as AnyHandler;
+  const work = async (): Promise<object> => handle(params, context, call);
+  // Messages keep the order they came in; what is stored does not wait for the reader.
+  const isLarge = (spec.pages !== undefined || spec.bytes !== undefined) && handle !== (broadcast as AnyHandler);
+  return isLarge ? oneAtATime(context, call, work) : work();
+}
+
+/** Runs large answers one after the other, each when the one before has been sent (R18). */
+function oneAtATime({ session }: Context, call: IncomingCall, work: () => Promise<object>): Promise<object> {
+  return new Promise((resolve, reject) => {
+    const turn = session.answering.run(async () => {
+      await session.connection.drained(call.signal);
+      resolve(await work());
+      await isOver(call.signal);
+    });
+    turn.catch(reject);
+  });
+}
+
+/** The signal of a call also aborts when it has been answered. */
+async function isOver(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+}

@@ -1,0 +1,17 @@
+import { toBase64 } from '../bitmap.js';
+import type { Handler } from './handler.js';
+
+export const locate: Handler<'locate'> = async ({ file: name }, { session, services: { registry, storage } }) => {
+  const file = await registry.find(name);
+  const me = session.user.id;
+  const others = registry.holders(file).filter(({ userId }) => userId !== me);
+  const blockers = await storage.blockersOf(
+    me,
+    others.map(({ userId }) => userId),
+  );
+  const blocked = new Set((await storage.listBlocked(me)).map(({ id }) => id));
+  const holders = others
+    .filter(({ userId }) => !blockers.has(userId) && !blocked.has(userId))
+    .map((holder) => ({ user: holder.name, bitmap: toBase64(holder.chunks, file.chunks) }));
+  return { file: file.name, root: file.root, holders };
+};

@@ -1,0 +1,31 @@
+import { ParleyError } from '../../protocol/errors.js';
+import { sendableText } from '../conversations.js';
+import type { UserRecord } from '../storage/port.js';
+import { otherUser } from './handler.js';
+import type { Handler } from './handler.js';
+
+export const message: Handler<'message'> = async ({ id: given, user, text }, { session, services }) => {
+  const { conversations, storage, presence } = services;
+  let recipient: UserRecord | undefined;
+  const { id, outcome } = await conversations.send(session, async () => {
+    recipient = await otherUser(storage, session, user);
+    const draft = { id: given, kind: 'message', to: recipient.name, text: sendableText(text, recipient.name) } as const;
+    const blocked = (await storage.blockersOf(session.user.id, [recipient.id])).size > 0;
+    // Also then it is asked whether this id was stored before the block: the same message again gets the same answer.
+    if (blocked) return { ...draft, recipients: [], refusal: new ParleyError('BLOCKED', { user: recipient.name }) };
+    return { ...draft, recipients: [recipient.id] };
+  });
+  if (recipient === undefined || outcome.kind === 'gap' || outcome.kind === 'used') {
+    throw new ParleyError('INTERNAL', { reason: 'a message had no outcome' });
+  }
+  const { id: recipientId, name } = recipient;
+  const mine = outcome.recipients.find(({ userId }) => userId === recipientId);
+  if (mine === undefined) {
+    throw new ParleyError('BAD_REQUEST', { command: 'message', reason: 'id was used for another message' });
+  }
+  if ('refused' in mine) throw new ParleyError(mine.refused, { user: name });
+  if (presence.get(recipientId) !== undefined) return { id, delivered: true };
+  if (outcome.kind !== 'duplicate') return { id, delivered: false };
+  const now = await storage.getUser(recipientId);
+  return { id, delivered: now !== undefined && now.deliveredPosition >= mine.position };
+};

@@ -1,0 +1,120 @@
+/** Introduces users for direct links (R8, R10), and checks that an advertised port is the advertiser's own (R11). */
+import { randomBytes } from 'node:crypto';
+import { sameKey } from '../protocol/certificate.js';
+import { expectPeer } from '../protocol/commands/client/expectPeer.js';
+import type { Introduction, Purpose } from '../protocol/commands/server/introduce.js';
+import { ParleyError } from '../protocol/errors.js';
+import { INTRODUCTION_TTL_MS } from '../protocol/limits.js';
+import { EXPECT_DEADLINE_MS, MAX_PROBES, Slots } from './limits.js';
+import type { Presence } from './presence.js';
+import type { Probe } from './probe.js';
+import type { Reach, Session } from './session.js';
+import type { BlockStore, UserRecord } from './storage/port.js';
+
+export interface IntroductionsParts {
+  readonly storage: Pick<BlockStore, 'blockersOf'>;
+  readonly presence: Presence;
+  readonly probe: Probe;
+}
+
+export interface Introduced {
+  readonly introduction: Introduction;
+  readonly host: string;
+  readonly port: number;
+}
+
+export class Introductions {
+  readonly #storage: IntroductionsParts['storage'];
+  readonly #presence: Presence;
+  readonly #probe: Probe;
+  readonly #probes = new Slots(MAX_PROBES);
+
+  constructor({ storage, presence, probe }: IntroductionsParts) {
+    this.#storage = storage;
+    this.#presence = presence;
+    this.#probe = probe;
+  }
+
+  /**
+   * Connects to the port at the address that the session comes from, and hands it to others only when the session's key answers.
+   * @throws ParleyError KEY_REQUIRED, SERVER_BUSY, CANCELLED
+   */
+  async advertise(session: Session, port: number, signal: AbortSignal): Promise<Reach> {
+    const { key, address } = session.origin;
+    if (key === undefined) throw new ParleyError('KEY_REQUIRED');
+    session.probes.use();
+    const free = this.#probes.take();
+    try {
+      const found = await this.#probe(address, port, signal);
+      if (found.kind === 'unreachable') session.reach = found;
+      else if (sameKey(found.publicKey, key.publicKey)) session.reach = { kind: 'reachable', port };
+      else session.reach = { kind: 'unreachable', reason: 'another key answers at that port' };
+      return session.reach;
+    } finally {
+      free();
+    }
+  }
+
+  /**
+   * Lets `dialer` link once with the client of `target`, who is told first.
+   * @throws ParleyError SELF, USER_OFFLINE, BLOCKED, KEY_REQUIRED, PEER_UNREACHABLE, SERVER_BUSY, CANCELLED
+   */
+  async introduce(dialer: Session, target: UserRecord, purpose: Purpose, signal: AbortSignal): Promise<Introduced> {
+    const user = target.name;
+    const dialerKey = dialer.origin.key;
+    if (dialerKey === undefined) throw new ParleyError('KEY_REQUIRED');
+    if (target.id === dialer.user.id) throw new ParleyError('SELF');
+    const peer = this.#presence.get(target.id);
+    if (peer === undefined) throw new ParleyError('USER_OFFLINE', { user });
+    await this.#checkBlocks(dialer, target);
+    const peerKey = peer.origin.key;
+    if (peerKey === undefined) throw new ParleyError('PEER_UNREACHABLE', { user, reason: 'their session showed no key' });
+    const port = reachablePort(peer, user);
+    dialer.introductions.use();
+
+    const id = randomBytes(16).toString('hex');
+    const common = { id, purpose, ttlMs: INTRODUCTION_TTL_MS };
+    await this.#tellPeer(peer, { ...common, peer: dialer.user.name, publicKey: dialerKey.publicKey }, signal);
+    // Much may have happened while the peer was asked.
+    await this.#checkBlocks(dialer, target);
+    if (this.#presence.get(target.id) !== peer) throw new ParleyError('USER_OFFLINE', { user });
+    return {
+      introduction: { ...common, peer: user, publicKey: peerKey.publicKey },
+      host: peer.origin.address,
+      port,
+    };
+  }
+
+  async #checkBlocks(dialer: Session, target: UserRecord): Promise<void> {
+    const [theyBlock, iBlock] = [
+      await this.#storage.blockersOf(dialer.user.id, [target.id]),
+      await this.#storage.blockersOf(target.id, [dialer.user.id]),
+    ];
+    if (theyBlock.size > 0 || iBlock.size > 0) throw new ParleyError('BLOCKED', { user: target.name });
+  }
+
+  async #tellPeer(peer: Session, introduction: Introduction, signal: AbortSignal): Promise<void> {
+    const user = peer.user.name;
+    try {
+      await peer.connection.call(expectPeer, introduction, { signal, deadlineMs: EXPECT_DEADLINE_MS });
+    } catch (cause) {
+      if (signal.aborted) throw new ParleyError('CANCELLED', {}, { cause });
+      const code = cause instanceof ParleyError ? cause.code : undefined;
+      if (code === 'BLOCKED') throw new ParleyError('BLOCKED', { user }, { cause });
+      const reason =
+        code === 'KEY_CHANGED'
+          ? 'they know you by another key'
+          : code === 'SERVER_BUSY'
+            ? 'they have too many links'
+            : 'they do not answer';
+      throw new ParleyError('PEER_UNREACHABLE', { user, reason }, { cause });
+    }
+  }
+}
+
+/** @throws ParleyError PEER_UNREACHABLE */
+function reachablePort({ reach }: Session, user: string): number {
+  if (reach.kind === 'reachable') return reach.port;
+  const reason = reach.kind === 'unreachable' ? reach.reason : 'they take no links';
+  throw new ParleyError('PEER_UNREACHABLE', { user, reason });
+}

@@ -1,0 +1,147 @@
+/** Who is online, when who was last seen, and telling the others. */
+import type { Clock } from '../protocol/clock.js';
+import { encodeEvent } from '../protocol/connection.js';
+import { DEAD_AFTER_MS } from '../protocol/limits.js';
+import type { UserName } from '../protocol/values.js';
+import { OFFLINE_GRACE_MS, SEEN_INTERVAL_MS } from './limits.js';
+import type { Log } from './log.js';
+import type { Session } from './session.js';
+import type { BlockStore, UserId, UserStore } from './storage/port.js';
+
+export interface PresenceParts {
+  readonly storage: Pick<UserStore, 'touchLastSeen' | 'usersSeenSince'> & Pick<BlockStore, 'listBlocked' | 'blockersOf'>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface Seen {
+  readonly name: UserName;
+  readonly lastSeenAt: number;
+  readonly online: boolean;
+}
+
+type User = Session['user'];
+
+export class Presence {
+  readonly #storage: PresenceParts['storage'];
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #online = new Map<UserId, Session>();
+  /** Users whose connection broke, until the others are told. */
+  readonly #missing = new Map<UserId, () => void>();
+  /** Users to be written down as seen, gathered for a turn of the loop. */
+  #toTouch = new Set<UserId>();
+  #cancelInterval: () => void;
+
+  constructor({ storage, clock, log }: PresenceParts) {
+    this.#storage = storage;
+    this.#clock = clock;
+    this.#log = log;
+    const repeat = (): (() => void) =>
+      clock.after(SEEN_INTERVAL_MS, () => {
+        this.#touch(...this.#online.keys());
+        this.#cancelInterval = repeat();
+      });
+    this.#cancelInterval = repeat();
+  }
+
+  get(userId: UserId): Session | undefined {
+    return this.#online.get(userId);
+  }
+
+  get size(): number {
+    return this.#online.size;
+  }
+
+  /** All sessions there are, in a list of their own. */
+  sessions(): Session[] {
+    return [...this.#online.values()];
+  }
+
+  /**
+   * The session is its user's from now on. Others are told, unless for them the user was here all the time: a session that is
+   * taken up again soon after it was last seen, here or by the server before this one.
+   */
+  join(session: Session, resumed: { readonly lastSeenAt: number | undefined } | undefined): void {
+    const { user } = session;
+    const wasHere = this.#online.has(user.id) || this.#missing.has(user.id);
+    this.#forgetMissing(user.id);
+    this.#online.set(user.id, session);
+    this.#touch(user.id);
+    const recent = resumed !== undefined && this.#clock.epochMs() - (resumed.lastSeenAt ?? 0) < DEAD_AFTER_MS;
+    if (!wasHere && !recent) this.#announce(user, true);
+  }
+
+  /** Ends what `join` began, when it is still this session that is its user's; a broken connection is told to others a little later. */
+  leave(session: Session, how: 'ended' | 'broken' | 'quietly'): boolean {
+    const { user } = session;
+    if (this.#online.get(user.id) !== session) return false;
+    this.#online.delete(user.id);
+    this.#touch(user.id);
+    if (how === 'ended') this.#announce(user, false);
+    if (how === 'broken') {
+      const cancel = this.#clock.after(OFFLINE_GRACE_MS, () => {
+        this.#missing.delete(user.id);
+        this.#announce(user, false);
+      });
+      this.#missing.set(user.id, cancel);
+    }
+    return true;
+  }
+
+  /** Everyone who was online at `sinceMs` (epoch) or later, the latest first; who is online now counts as seen now. */
+  async seenSince(sinceMs: number): Promise<Seen[]> {
+    const now = this.#clock.epochMs();
+    const here = this.sessions().map(({ user }) => ({ name: user.name, lastSeenAt: now, online: true }));
+    const away = (await this.#storage.usersSeenSince(sinceMs))
+      .filter(({ id }) => !this.#online.has(id))
+      .map(({ name, lastSeenAt }) => ({ name, lastSeenAt, online: false }));
+    return [...here, ...away];
+  }
+
+  /** Writes down when everyone was seen, and stops. Idempotent. */
+  async close(): Promise<void> {
+    this.#cancelInterval();
+    for (const userId of [...this.#missing.keys()]) this.#forgetMissing(userId);
+    for (const userId of this.#online.keys()) this.#toTouch.add(userId);
+    await this.#writeTouched();
+  }
+
+  #forgetMissing(userId: UserId): void {
+    this.#missing.get(userId)?.();
+    this.#missing.delete(userId);
+  }
+
+  #touch(...userIds: UserId[]): void {
+    if (userIds.length === 0) return;
+    if (this.#toTouch.size === 0) setImmediate(() => void this.#writeTouched());
+    for (const userId of userIds) this.#toTouch.add(userId);
+  }
+
+  async #writeTouched(): Promise<void> {
+    const userIds = [...this.#toTouch];
+    this.#toTouch = new Set();
+    if (userIds.length === 0) return;
+    try {
+      await this.#storage.touchLastSeen(userIds, this.#clock.epochMs());
+    } catch (error) {
+      this.#log.warn({ err: error }, 'could not write down who was seen');
+    }
+  }
+
+  /** To everyone else online but those whom the user blocks and those who block the user. */
+  #announce(user: User, online: boolean): void {
+    this.#tell(user, online).catch((error: unknown) => this.#log.warn({ err: error }, 'could not tell who came or went'));
+  }
+
+  async #tell({ id, name }: User, online: boolean): Promise<void> {
+    const blocked = new Set((await this.#storage.listBlocked(id)).map((each) => each.id));
+    const blockers = await this.#storage.blockersOf(id, [...this.#online.keys()]);
+    const at = new Date(this.#clock.epochMs()).toISOString();
+    const event = encodeEvent({ type: 'presence', from: name, online, at });
+    for (const session of this.sessions()) {
+      const other = session.user.id;
+      if (other !== id && !blocked.has(other) && !blockers.has(other)) session.connection.sendEncodedEvent(event);
+    }
+  }
+}

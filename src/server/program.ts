@@ -1,0 +1,143 @@
+/** The command line of `server`: words to an action and its exit code. */
+import { Command, CommanderError } from 'commander';
+import {
+  DEFAULTS,
+  parseHost,
+  parseLogFormat,
+  parseLogLevel,
+  parseNonEmpty,
+  parsePort,
+  parseSeconds,
+} from './config.js';
+import type { ServeConfig } from './config.js';
+import type { LogFormat, LogLevel } from './log.js';
+
+/** Exit code for words that make no command. */
+const USAGE = 2;
+
+export interface UserAction {
+  readonly kind: 'add' | 'passwd' | 'remove' | 'list';
+  /** Absent for `list`. */
+  readonly name: string | undefined;
+  readonly dataDir: string;
+  /** `-` is standard input. */
+  readonly passwordFile: string | undefined;
+  readonly json: boolean;
+}
+
+export interface Actions {
+  readonly serve: (config: ServeConfig) => Promise<number>;
+  readonly user: (action: UserAction) => Promise<number>;
+}
+
+interface ServeOptions {
+  readonly host: string;
+  readonly credentials: string;
+  readonly data: string;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+}
+
+interface UserOptions {
+  readonly data: string;
+  readonly passwordFile?: string;
+  readonly json?: boolean;
+}
+
+/** Runs the command that `words` name and gives its exit code. Help goes to stdout, complaints to stderr. */
+export async function runProgram(words: readonly string[], version: string, actions: Actions): Promise<number> {
+  let code = 0;
+  const program = makeProgram(version, async (action) => {
+    code = await action(actions);
+  });
+  try {
+    await program.parseAsync(words, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? 0 : USAGE;
+  }
+}
+
+type Run = (action: (actions: Actions) => Promise<number>) => Promise<void>;
+
+function makeProgram(version: string, run: Run): Command {
+  const program = new Command('server')
+    .description('Parley’s server: people log in here, talk, and find each other’s files.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .exitOverride()
+    .showHelpAfterError('(server --help shows how it is used)')
+    .enablePositionalOptions()
+    .argument('[port]', 'TCP port; 0 picks a free one', parsePort, DEFAULTS.port)
+    .argument('[block_duration]', 'seconds that three failed logins block', parseSeconds, DEFAULTS.blockSeconds)
+    .argument('[timeout]', 'seconds of inactivity that log a user out', parseSeconds, DEFAULTS.timeoutSeconds)
+    .option('--host <address>', 'address to listen on; 0.0.0.0 is every IPv4 one', parseHost, DEFAULTS.host)
+    .option('--credentials <file>', 'users to import: lines of "name password"', parseNonEmpty, DEFAULTS.credentials)
+    .option(
+      '--data <dir>',
+      'folder for accounts, messages, list of files, the server’s key',
+      parseNonEmpty,
+      DEFAULTS.data,
+    )
+    .option('--log-level <level>', 'trace, debug, info, warn, error or silent', parseLogLevel, DEFAULTS.logLevel)
+    .option('--log-format <format>', 'pretty or json, on stderr', parseLogFormat, DEFAULTS.logFormat)
+    .addHelpText('after', SIGNALS_HELP)
+    .action((port: number, blockSeconds: number, timeoutSeconds: number, options: ServeOptions, command: Command) => {
+      const config: ServeConfig = {
+        port,
+        host: options.host,
+        blockMs: blockSeconds * 1000,
+        timeoutMs: timeoutSeconds * 1000,
+        credentials: options.credentials,
+        credentialsNamed: command.getOptionValueSource('credentials') === 'cli',
+        dataDir: options.data,
+        logLevel: options.logLevel,
+        logFormat: options.logFormat,
+      };
+      return run((actions) => actions.serve(config));
+    });
+  addUserCommands(program, run);
+  return program;
+}
+
+const SIGNALS_HELP = `
+When it is ready it prints one line on stdout:
+  parley server listening on 127.0.0.1:8100 SHA256:<fingerprint of its key>
+Logs go to stderr. SIGHUP rereads the credentials, SIGTERM finishes what was begun and ends.
+Exit codes: 0 done, 1 could not start or was refused, 2 wrong usage, 130 interrupted.`;
+
+function addUserCommands(program: Command, run: Run): void {
+  const user = program
+    .command('user')
+    .description('manage accounts, also while the server runs')
+    .helpCommand(false)
+    .action(() => user.error('error: say what to do: add, passwd, remove or list'));
+  const define = (kind: UserAction['kind'], description: string): Command => {
+    const command = user.command(kind).description(description);
+    if (kind !== 'list') command.argument('<name>', 'the user’s name');
+    command.option('--data <dir>', 'the server’s folder', parseNonEmpty, DEFAULTS.data);
+    command.action((...given: unknown[]) => {
+      const name = kind === 'list' ? undefined : String(given[0]);
+      const options = command.opts<UserOptions>();
+      // Words before `user` belong to the server, but there is only one data folder.
+      const inherited = program.getOptionValueSource('data') === 'cli' ? program.opts<ServeOptions>().data : undefined;
+      const dataDir = command.getOptionValueSource('data') === 'cli' ? options.data : (inherited ?? options.data);
+      const action: UserAction = {
+        kind,
+        name,
+        dataDir,
+        passwordFile: options.passwordFile,
+        json: options.json === true,
+      };
+      return run((actions) => actions.user(action));
+    });
+    return command;
+  };
+  const passwordFile = ['--password-file <file>', 'read the password from the first line of this; - is stdin'] as const;
+  define('add', 'add an account; the password is asked for, or comes from stdin').option(...passwordFile);
+  define('passwd', 'set the password of an account').option(...passwordFile);
+  define('remove', 'remove an account with its inbox and its registered files; a session of it ends');
+  define('list', 'list the accounts').option('--json', 'as one line of JSON');
+}

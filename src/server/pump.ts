@@ -1,0 +1,104 @@
+/** Pushes a user's inbox to their client in order, from where it was acknowledged, at most a window ahead of it. */
+import type { Connection } from '../protocol/connection.js';
+import { encodeFrame } from '../protocol/frame.js';
+import { PUMP_PAGE_BYTES, PUMP_PAUSE_BYTES, PUSH_WINDOW } from './limits.js';
+import type { InboxEntry, MessageStore, UserId } from './storage/port.js';
+
+/** A pushed message but for its position, encoded once for all its recipients. */
+export interface PushBody {
+  readonly json: string;
+}
+
+export function pushBody(entry: Pick<InboxEntry, 'id' | 'kind' | 'from' | 'to' | 'text' | 'sentAt'>): PushBody {
+  const { id, kind, from, to, text, sentAt } = entry;
+  return { json: JSON.stringify({ type: kind, id, from, to, text, at: new Date(sentAt).toISOString() }).slice(1) };
+}
+
+export interface PumpParts {
+  readonly userId: UserId;
+  readonly connection: Connection;
+  readonly storage: Pick<MessageStore, 'entriesAfter'>;
+  /** Everything up to here has been acknowledged. */
+  readonly acknowledged: number;
+  readonly onError: (error: unknown) => void;
+}
+
+export class Pump {
+  readonly #parts: PumpParts;
+  #pushed: number;
+  #acknowledged: number;
+  #state: 'held' | 'idle' | 'running' | 'again' = 'held';
+
+  constructor(parts: PumpParts) {
+    this.#parts = parts;
+    this.#pushed = parts.acknowledged;
+    this.#acknowledged = parts.acknowledged;
+  }
+
+  get acknowledged(): number {
+    return this.#acknowledged;
+  }
+
+  /** Begins to push: the client knows by now that its session stands. */
+  release(): void {
+    if (this.#state === 'held') this.#state = 'idle';
+    this.wake();
+  }
+
+  /** Says that the inbox has more. A wake that is lost only delays. */
+  wake(): void {
+    if (this.#state === 'running') this.#state = 'again';
+    if (this.#state !== 'idle') return;
+    this.#state = 'running';
+    this.#run().catch(this.#parts.onError);
+  }
+
+  /** The entry at `position` was just stored: pushed as it is when everything before it was, otherwise read in its turn. */
+  offer(position: number, body: PushBody): void {
+    if (this.#state === 'idle' && position === this.#pushed + 1 && this.#hasRoom()) this.#push(position, body);
+    else this.wake();
+  }
+
+  /** The client has everything up to `position`; it cannot have what was not pushed. Returns where it is then. */
+  acknowledge(position: number): number {
+    const reached = Math.min(position, this.#pushed);
+    if (reached > this.#acknowledged) {
+      this.#acknowledged = reached;
+      this.wake();
+    }
+    return this.#acknowledged;
+  }
+
+  #hasRoom(): boolean {
+    const { connection } = this.#parts;
+    return this.#pushed - this.#acknowledged < PUSH_WINDOW && connection.queuedBytes < PUMP_PAUSE_BYTES;
+  }
+
+  #push(position: number, { json }: PushBody): void {
+    this.#parts.connection.sendEncodedEvent(encodeFrame('event', 0, `{"position":${position},${json}`));
+    this.#pushed = position;
+  }
+
+  async #run(): Promise<void> {
+    const { connection, storage, userId } = this.#parts;
+    try {
+      while (connection.isOpen && this.#pushed - this.#acknowledged < PUSH_WINDOW) {
+        this.#state = 'running';
+        if (!this.#hasRoom()) await connection.drained();
+        const limit = PUSH_WINDOW - (this.#pushed - this.#acknowledged);
+        const entries = await storage.entriesAfter(userId, this.#pushed, { limit, maxBytes: PUMP_PAGE_BYTES });
+        for (const entry of entries) {
+          if (!this.#hasRoom()) break;
+          this.#push(entry.position, pushBody(entry));
+        }
+        if (entries.length === 0 && !this.#wokenMeanwhile()) break;
+      }
+    } finally {
+      this.#state = 'idle';
+    }
+  }
+
+  #wokenMeanwhile(): boolean {
+    return this.#state === 'again';
+  }
+}

@@ -1,0 +1,74 @@
+/** `server user …`: accounts without the credentials file, also while a server runs on the same data. */
+import { ParleyError } from '../protocol/errors.js';
+import { parseUserName, printable } from '../protocol/values.js';
+import { noteAccountsChanged } from './accounts.js';
+import { parseNewPassword } from './auth/passwords.js';
+import type { Passwords } from './auth/passwords.js';
+import { knownUser } from './handlers/handler.js';
+import type { UserAction } from './program.js';
+import type { Storage } from './storage/port.js';
+
+const LIST_PAGE = 500;
+
+export interface UserParts {
+  readonly storage: Storage;
+  readonly passwords: Passwords;
+  readonly readPassword: (name: string, file: string | undefined) => Promise<string>;
+  readonly print: (line: string) => void;
+}
+
+/** @throws ParleyError BAD_NAME, UNKNOWN_USER, USAGE, FILE_MISSING, CANCELLED, DISK_FULL */
+export async function runUserAction(action: UserAction, parts: UserParts): Promise<void> {
+  const { storage, print } = parts;
+  const name = action.name ?? '';
+  switch (action.kind) {
+    case 'add':
+      await addUser(name, action, parts);
+      break;
+    case 'passwd': {
+      const user = await knownUser(storage, name);
+      await storage.setPasswordHash(user.id, await newHash(user.name, action, parts));
+      print(`the password of ${user.name} is changed`);
+      break;
+    }
+    case 'remove': {
+      const user = await knownUser(storage, name);
+      await storage.removeUser(user.id);
+      print(`${user.name} is removed`);
+      break;
+    }
+    case 'list':
+      await listUsers(action, parts);
+      return;
+  }
+  await noteAccountsChanged(storage);
+}
+
+async function addUser(given: string, action: UserAction, parts: UserParts): Promise<void> {
+  const { storage, print } = parts;
+  const name = parseUserName(given);
+  const taken = new ParleyError('BAD_NAME', { name, reason: 'it is taken; choose another, or set its password with passwd' });
+  if ((await storage.findUser(name)) !== undefined) throw taken;
+  const hash = await newHash(name, action, parts);
+  if ((await storage.createUser(name, hash, Date.now())) === undefined) throw taken;
+  print(`${name} is added`);
+}
+
+async function newHash(name: string, action: UserAction, { passwords, readPassword }: UserParts): Promise<string> {
+  return passwords.hash(parseNewPassword(await readPassword(name, action.passwordFile)));
+}
+
+async function listUsers({ json }: UserAction, { storage, print }: UserParts): Promise<void> {
+  const users: { user: string; lastSeen?: string }[] = [];
+  let after: string | undefined;
+  while (true) {
+    const page = await storage.listUsers({ after, limit: LIST_PAGE });
+    for (const { name, lastSeenAt } of page) {
+      users.push({ user: name, ...(lastSeenAt === undefined ? {} : { lastSeen: new Date(lastSeenAt).toISOString() }) });
+    }
+    after = page.at(-1)?.name;
+    if (page.length < LIST_PAGE) break;
+  }
+  if (json) print(JSON.stringify({ users }));
+  else for (const { user, lastSeen } of users) print(`${printable(user)}\t${lastSeen ?? 'never seen'}`);
+}
