@@ -33,7 +33,11 @@ export class AppendQueue {
     if (this.#waiting.length >= MAX_WAITING_MESSAGES) return Promise.reject(new ParleyError('SERVER_BUSY'));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ message, resolve, reject });
-      if (this.#waiting.length === 1) setImmediate(() => (this.#flushing = this.#flush()));
+      if (this.#waiting.length === 1) {
+        setImmediate(() => {
+          this.#flushing = this.#flush();
+        });
+      }
     });
   }
 

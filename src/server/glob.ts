@@ -2,8 +2,8 @@
 
 /** Takes time in proportion to both lengths multiplied at worst, unlike a regular expression made from a stranger's pattern. */
 export function fitsPattern(name: string, pattern: string): boolean {
-  const text = [...name];
-  const wanted = [...pattern];
+  const text = Array.from(name);
+  const wanted = Array.from(pattern);
   let at = 0;
   let next = 0;
   /** Where to go on when it does not fit: behind the last `*`, which then takes one character more. */

@@ -41,7 +41,8 @@ async function readIfThere(path: string): Promise<string | undefined> {
 }
 
 function damaged(path: string, reason: string, cause?: unknown): ParleyError {
-  const next = 'restore both from a backup; or move them away for a new key, which every client will have to trust anew';
+  const next =
+    'restore both from a backup; or move them away for a new key, which every client will have to trust anew';
   return new ParleyError('STATE_DAMAGED', { path, reason, next }, { cause });
 }
 

@@ -68,7 +68,8 @@ export class Introductions {
     if (peer === undefined) throw new ParleyError('USER_OFFLINE', { user });
     await this.#checkBlocks(dialer, target);
     const peerKey = peer.origin.key;
-    if (peerKey === undefined) throw new ParleyError('PEER_UNREACHABLE', { user, reason: 'their session showed no key' });
+    if (peerKey === undefined)
+      throw new ParleyError('PEER_UNREACHABLE', { user, reason: 'their session showed no key' });
     const port = reachablePort(peer, user);
     dialer.introductions.use();
 

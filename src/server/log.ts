@@ -22,7 +22,12 @@ const STDERR = 2;
 export function createLog(level: LogLevel, format: LogFormat): Log {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
   if (format === 'pretty') {
-    const pretty = PinoPretty({ destination: STDERR, sync: true, colorize: process.stderr.isTTY, translateTime: false });
+    const pretty = PinoPretty({
+      destination: STDERR,
+      sync: true,
+      colorize: process.stderr.isTTY,
+      translateTime: false,
+    });
     return pino(options, pretty);
   }
   const stderr = destination({ dest: STDERR, sync: true });

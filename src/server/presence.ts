@@ -9,7 +9,8 @@ import type { Session } from './session.js';
 import type { BlockStore, UserId, UserStore } from './storage/port.js';
 
 export interface PresenceParts {
-  readonly storage: Pick<UserStore, 'touchLastSeen' | 'usersSeenSince'> & Pick<BlockStore, 'listBlocked' | 'blockersOf'>;
+  readonly storage: Pick<UserStore, 'touchLastSeen' | 'usersSeenSince'> &
+    Pick<BlockStore, 'listBlocked' | 'blockersOf'>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -131,7 +132,9 @@ export class Presence {
 
   /** To everyone else online but those whom the user blocks and those who block the user. */
   #announce(user: User, online: boolean): void {
-    this.#tell(user, online).catch((error: unknown) => this.#log.warn({ err: error }, 'could not tell who came or went'));
+    this.#tell(user, online).catch((error: unknown) =>
+      this.#log.warn({ err: error }, 'could not tell who came or went'),
+    );
   }
 
   async #tell({ id, name }: User, online: boolean): Promise<void> {

@@ -7,8 +7,7 @@ import { ParleyError } from '../protocol/errors.js';
 import { PROBE_DEADLINE_MS } from './limits.js';
 
 export type Probed =
-  | { readonly kind: 'answered'; readonly publicKey: string }
-  | { readonly kind: 'unreachable'; readonly reason: string };
+  { readonly kind: 'answered'; readonly publicKey: string } | { readonly kind: 'unreachable'; readonly reason: string };
 
 export type Probe = (host: string, port: number, signal: AbortSignal) => Promise<Probed>;
 
@@ -42,7 +41,8 @@ export const probePort: Probe = async (host, port, signal) => {
     });
     // Null on a socket that is gone already, whatever the types say.
     const certificate = socket.getPeerX509Certificate() as X509Certificate | null | undefined;
-    if (certificate === undefined || certificate === null) return { kind: 'unreachable', reason: 'no key is shown there' };
+    if (certificate === undefined || certificate === null)
+      return { kind: 'unreachable', reason: 'no key is shown there' };
     return { kind: 'answered', publicKey: publicKeyOf(certificate.raw) };
   } catch (cause) {
     if (signal.aborted) throw new ParleyError('CANCELLED', {}, { cause });

@@ -65,8 +65,14 @@ export async function ask(
       };
       const take = (text: string): void => {
         for (const key of text) {
-          if (key === KEYS.enter || key === KEYS.newline) return finish(() => resolve(typed.join('')));
-          if (key === KEYS.interrupt || key === KEYS.end) return finish(() => reject(new ParleyError('CANCELLED')));
+          if (key === KEYS.enter || key === KEYS.newline) {
+            finish(() => resolve(typed.join('')));
+            return;
+          }
+          if (key === KEYS.interrupt || key === KEYS.end) {
+            finish(() => reject(new ParleyError('CANCELLED')));
+            return;
+          }
           if (key === KEYS.backspace || key === KEYS.delete) typed = typed.slice(0, -1);
           else typed.push(key);
         }

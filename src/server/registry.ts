@@ -127,7 +127,9 @@ export class Registry {
 
   /** Users online who hold at least one chunk, by name. */
   holders(file: Pick<FileRecord, 'id'>): OnlineHolder[] {
-    const online = [...this.#holdings.holders(file.id)].filter(({ userId }) => this.#presence.get(userId) !== undefined);
+    const online = [...this.#holdings.holders(file.id)].filter(
+      ({ userId }) => this.#presence.get(userId) !== undefined,
+    );
     return online.sort((a, b) => (nameKey(a.name) < nameKey(b.name) ? -1 : 1));
   }
 

@@ -47,7 +47,10 @@ export async function runUserAction(action: UserAction, parts: UserParts): Promi
 async function addUser(given: string, action: UserAction, parts: UserParts): Promise<void> {
   const { storage, print } = parts;
   const name = parseUserName(given);
-  const taken = new ParleyError('BAD_NAME', { name, reason: 'it is taken; choose another, or set its password with passwd' });
+  const taken = new ParleyError('BAD_NAME', {
+    name,
+    reason: 'it is taken; choose another, or set its password with passwd',
+  });
   if ((await storage.findUser(name)) !== undefined) throw taken;
   const hash = await newHash(name, action, parts);
   if ((await storage.createUser(name, hash, Date.now())) === undefined) throw taken;

@@ -561,6 +561,15 @@ export function storageContract(open: () => Promise<{ storage: Storage; dispose:
       expect(await storage.countUnread(999)).to.equal(0);
     });
 
+    it('marks message ids as read, and passes over those it does not know', async () => {
+      const [first, second] = sent;
+      const ids = [first?.messageId ?? '', second?.messageId ?? '', 'f'.repeat(32), second?.messageId ?? ''];
+      expect(await storage.markRead(bob.id, { ids })).to.equal(2);
+      expect(await storage.markRead(bob.id, { ids })).to.equal(0);
+      expect(await storage.markRead(carol.id, { ids })).to.equal(0);
+      expect(await storage.countUnread(bob.id)).to.equal(128);
+    });
+
     it('leaves the marks of other recipients alone', async () => {
       await append(message(alice, [bob, carol]));
       await storage.markRead(bob.id, { upTo: 1_000 });

@@ -33,7 +33,11 @@ describe('a server', () => {
         holders: ['alice'],
       });
       const got: Buffer[] = [];
-      await bob.call(serverCommands.manifest, { file: 'x.bin' }, { onBytes: (bytes) => void got.push(Buffer.from(bytes)) });
+      await bob.call(
+        serverCommands.manifest,
+        { file: 'x.bin' },
+        { onBytes: (bytes) => void got.push(Buffer.from(bytes)) },
+      );
       expect(Buffer.concat(got).equals(Buffer.alloc(64, 7))).to.equal(true);
     } finally {
       await at.close();

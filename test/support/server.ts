@@ -65,7 +65,8 @@ export async function startTestServer(
   options: { users?: Readonly<Record<string, string>>; dataDir?: string } & Partial<ServerOptions> = {},
 ): Promise<TestServer> {
   const { users = {}, dataDir, ...rest } = options;
-  const storage = options.storage ?? (await openSqlite(dataDir === undefined ? ':memory:' : { dataDir, role: 'server' }));
+  const storage =
+    options.storage ?? (await openSqlite(dataDir === undefined ? ':memory:' : { dataDir, role: 'server' }));
   const passwords = options.passwords ?? (await Passwords.create(PLAIN_ARGON2));
   await addUsers(storage, passwords, users);
   const identity = options.identity ?? (await (serverIdentity ??= makeIdentity('test server')));

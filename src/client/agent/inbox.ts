@@ -108,7 +108,7 @@ async function* history(
     );
     yield* [...page.messages].reverse();
     before = page.messages[0]?.id;
-    if (page.messages.length < pageSize || before === undefined) return;
+    if (before === undefined) return;
   }
 }
 

@@ -11,7 +11,10 @@ export const history: Handler<'history'> = async (params, { session, services: {
     maxBytes: MAX_HISTORY_BYTES,
   });
   if (entries === undefined) {
-    throw new ParleyError('BAD_REQUEST', { command: 'history', reason: 'before is the id of no message in this inbox' });
+    throw new ParleyError('BAD_REQUEST', {
+      command: 'history',
+      reason: 'before is the id of no message in this inbox',
+    });
   }
   return {
     messages: entries.map(({ id, kind, from, to, text, sentAt, unread }) => ({

@@ -117,32 +117,38 @@ export function inboxReader(db: SqliteConnection): PageReader {
   };
 }
 
-export function inboxMarker(db: SqliteConnection): Pick<MessageStore, 'acknowledge' | 'markRead'> {
-  const advance = db.statement(
-    `UPDATE inboxes SET (delivered_position, delivered_bytes) =
+function prepareMarks(db: SqliteConnection) {
+  return {
+    advance: db.statement(
+      `UPDATE inboxes SET (delivered_position, delivered_bytes) =
        (SELECT position, total_bytes FROM deliveries WHERE recipient_id = ?1 AND position = min(?2, last_position))
      WHERE user_id = ?1 AND min(?2, last_position) > delivered_position`,
-  );
-  const delivered = db.statement<{ position: number }>(
-    'SELECT delivered_position AS position FROM inboxes WHERE user_id = ? AND EXISTS (SELECT 1 FROM users WHERE id = user_id)',
-  );
-  const markPositions = db.statement(
-    `UPDATE deliveries SET unread = 0
+    ),
+    delivered: db.statement<{ position: number }>(
+      'SELECT delivered_position AS position FROM inboxes WHERE user_id = ? AND EXISTS (SELECT 1 FROM users WHERE id = user_id)',
+    ),
+    markPositions: db.statement(
+      `UPDATE deliveries SET unread = 0
      WHERE recipient_id = ? AND unread = 1 AND position IN (SELECT value FROM json_each(?))`,
-  );
-  const unreadUpTo = db.statement<{ position: number }>(
-    `SELECT position FROM deliveries INDEXED BY unread_deliveries
+    ),
+    unreadUpTo: db.statement<{ position: number }>(
+      `SELECT position FROM deliveries INDEXED BY unread_deliveries
      WHERE recipient_id = ? AND unread = 1 AND position <= ? ORDER BY position LIMIT ?`,
-  );
-  const unreadFromUpTo = db.statement<{ position: number }>(
-    `SELECT position FROM deliveries INDEXED BY unread_deliveries
+    ),
+    unreadFromUpTo: db.statement<{ position: number }>(
+      `SELECT position FROM deliveries INDEXED BY unread_deliveries
      WHERE recipient_id = ? AND sender_id = ? AND unread = 1 AND position <= ? ORDER BY position LIMIT ?`,
-  );
-  const positionsOf = db.statement<{ position: number }>(
-    `SELECT d.position FROM messages m CROSS JOIN deliveries d ON d.message = m.id AND d.recipient_id = ?
+    ),
+    positionsOf: db.statement<{ position: number }>(
+      `SELECT d.position FROM messages m CROSS JOIN deliveries d ON d.message = m.id AND d.recipient_id = ?
      WHERE m.message_id = ?`,
-  );
-  const countDown = db.statement('UPDATE inboxes SET unread = unread - ? WHERE user_id = ?');
+    ),
+    countDown: db.statement('UPDATE inboxes SET unread = unread - ? WHERE user_id = ?'),
+  };
+}
+
+export function inboxMarker(db: SqliteConnection): Pick<MessageStore, 'acknowledge' | 'markRead'> {
+  const { advance, delivered, markPositions, positionsOf, unreadUpTo, unreadFromUpTo, countDown } = prepareMarks(db);
 
   const markBatch = (userId: UserId, positions: readonly number[]): number => {
     const changed = markPositions.run(userId, JSON.stringify(positions));

@@ -11,5 +11,5 @@ export const advertise = defineCommand({
     reachable: z.boolean(),
     reason: z.string().optional().describe('Why not, when it is not reachable.'),
   }),
-  errors: ['KEY_REQUIRED'],
+  errors: ['KEY_REQUIRED', 'SERVER_BUSY'],
 });

@@ -18,7 +18,7 @@ export type StoredMessage = z.output<typeof storedMessage>;
 export const history = defineCommand({
   name: 'history',
   place: 'server',
-  says: 'Reads a page of the messages that came to this user: the newest that fit the question, oldest first.',
+  says: 'Reads a page of the messages that came to this user: the newest that fit the question, oldest first. A page may be shorter than asked for; only an empty one is the end.',
   params: z.object({
     unread: z.boolean().optional(),
     with: userRef.optional().describe('Only messages from this user.'),

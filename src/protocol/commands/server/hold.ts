@@ -19,5 +19,5 @@ export const hold = defineCommand({
       .describe('All of the file, exactly those of a bitmap, or some more.'),
   }),
   result: z.object({}),
-  errors: ['FILE_NOT_REGISTERED', 'BYTES_DIFFER', 'CHUNK_NOT_FOUND'],
+  errors: ['KEY_REQUIRED', 'FILE_NOT_REGISTERED', 'BYTES_DIFFER', 'CHUNK_NOT_FOUND', 'TOO_MANY_FILES'],
 });

@@ -15,7 +15,7 @@ export const sessionStart = z.object({
   timeoutSeconds: z.number().min(1).describe('Silence after which a user is logged out.'),
   acknowledged: z.number().int().min(0).describe("The highest position that this user's client acknowledged."),
   unread: z.number().int().min(0),
-  blocked: z.array(z.string()).max(4096),
+  blocked: z.array(z.string()),
 });
 export type SessionStart = z.output<typeof sessionStart>;
 
@@ -26,5 +26,6 @@ export const login = defineCommand({
   params: z.object({ user: userRef, password: z.string().min(1).max(MAX_PASSWORD_BYTES) }),
   result: sessionStart,
   errors: ['BAD_CREDENTIALS', 'LOCKED_OUT', 'ALREADY_LOGGED_IN', 'SERVER_BUSY'],
+  pages: ['blocked'],
   beforeLogin: true,
 });

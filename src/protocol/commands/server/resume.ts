@@ -9,5 +9,6 @@ export const resume = defineCommand({
   params: z.object({ token: z.string().min(1).max(128) }),
   result: sessionStart,
   errors: ['LOGIN_REQUIRED', 'ALREADY_LOGGED_IN'],
+  pages: ['blocked'],
   beforeLogin: true,
 });
