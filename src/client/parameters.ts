@@ -20,7 +20,7 @@ export interface TypedWords {
 }
 
 export const usageError = (spec: TypedCommand, reason: string): ParleyError =>
-  new ParleyError('USAGE', { reason: `${reason}; usage: ${usageOf(spec)}` });
+  new ParleyError('USAGE', { reason: `${reason}; usage: client ${usageOf(spec)}` });
 
 /**
  * @param cwd the folder that relative paths start from

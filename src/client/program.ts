@@ -224,9 +224,10 @@ class Parsing {
 function wrongUsage(error: CommanderError, spec: TypedCommand | undefined): ParleyError {
   const said = error.message
     .replace(/^error: /, '')
-    .replace(/\n\((.*)\)$/s, '; $1')
+    .replace(/\n\(D(.*)\)$/s, '; d$1')
     .replace(/\.$/, '');
-  if (spec === undefined) return new ParleyError('USAGE', { reason: `${said}; see client --help` });
+  if (spec === undefined)
+    return new ParleyError('USAGE', { reason: said.endsWith('?') ? said : `${said}; see client --help` });
   const takesText = spec.cli.arguments.some(({ kind }) => kind === 'text');
   const dash =
     error.code === 'commander.unknownOption' && takesText ? '; put -- before text that begins with a dash' : '';

@@ -55,6 +55,6 @@ export function countText(count: number, one: string, many = `${one}s`): string 
 
 /** A safety number in 12 groups of 5 digits, in 3 lines, as people read it to each other. */
 export function safetyNumberText(digits: string): string {
-  const groups = digits.match(/.{1,5}/g) ?? [];
+  const groups = digits.match(/.{1,5}/gu) ?? [];
   return [0, 4, 8].map((at) => groups.slice(at, at + 4).join(' ')).join('\n');
 }

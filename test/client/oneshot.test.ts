@@ -1,35 +1,83 @@
 import { expect } from 'chai';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { controlSocketPath } from '../../src/client/agent/socketpath.js';
 import { ParleyError } from '../../src/protocol/errors.js';
-import { runClient } from './support/client.js';
-import { startFakeAgent } from './support/fakeagent.js';
-import type { FakeAgent } from './support/fakeagent.js';
+import type { ErrorCode } from '../../src/protocol/errors.js';
+import { runClient, startClient } from './support/client.js';
+import type { Finished } from './support/client.js';
+import { FakeAgent, untilCancelled } from './support/fakeagent.js';
+
+const transfer = (bytes: number): object => ({
+  type: 'transfer',
+  transfer: {
+    file: 'f',
+    direction: 'download',
+    state: 'running',
+    sizeBytes: 100,
+    bytes,
+    rate: 5,
+    sources: [{ user: 'bob', bytes, rate: 5 }],
+  },
+});
+
+/** `exit code CODE` of what ended with --json. */
+function refusal({ code, stdout, stderr }: Finished): string {
+  expect(stdout).to.equal('');
+  expect(stderr.trim().split('\n'), stderr).to.have.length(1);
+  const { error } = JSON.parse(stderr) as { error: { code: string; message: string; retryable: boolean } };
+  expect(error).to.include.keys('code', 'message', 'retryable');
+  return `${code} ${error.code}`;
+}
 
 describe('client, one command', () => {
   let agent: FakeAgent;
-  before(async () => {
-    agent = await startFakeAgent();
+  beforeEach(async () => {
+    agent = await FakeAgent.start();
   });
-  after(() => agent.close());
+  afterEach(() => agent.close());
 
-  it('prints its version', async () => {
-    const { code, stdout } = await runClient(agent.home, ['--version']);
-    expect(stdout).to.match(/^\d+\.\d+\.\d+\n$/);
-    expect(code).to.equal(0);
-  });
+  const run = (...words: string[]): Promise<Finished> => runClient(agent.home, words);
 
-  it('prints a result as one line of JSON on stdout', async () => {
-    const { code, stdout, stderr } = await runClient(agent.home, ['whoelse', '--json']);
-    expect(stdout).to.equal('{"users":["bob","carol"]}\n');
-    expect(stderr).to.equal('');
-    expect(code).to.equal(0);
+  it('prints version and help on stdout', async () => {
+    const [version, help] = await Promise.all([run('--version'), run('help', 'message')]);
+    expect(version)
+      .to.include({ code: 0, stderr: '' })
+      .and.have.property('stdout')
+      .that.matches(/^\d+\.\d+\.\d+\n$/);
+    expect(help).to.include({ code: 0, stderr: '' }).and.have.property('stdout').that.contains('client message');
   });
 
-  it('prints a refusal as one line of JSON on stderr, with its exit code', async () => {
+  it('prints a result for people, or as one line of JSON, on stdout', async () => {
+    const [words, json] = await Promise.all([run('whoelse'), run('whoelse', '--json')]);
+    expect(words).to.deep.equal({ code: 0, stdout: 'bob\ncarol\n', stderr: '' });
+    expect(json).to.deep.equal({ code: 0, stdout: '{"users":["bob","carol"]}\n', stderr: '' });
+  });
+
+  it('colours on demand only', async () => {
+    const [colored, plain] = await Promise.all([run('whoelse', '--color', 'always'), run('whoelse')]);
+    expect(colored.stdout).to.contain('\u001b[36mbob');
+    expect(plain.stdout).not.to.contain('\u001b');
+  });
+
+  it('prints a refusal as sentence and code on stderr', async () => {
+    agent.handlers['message'] = () => {
+      throw new ParleyError('UNKNOWN_USER', { user: 'zed\u001b[2J' });
+    };
+    expect(await run('message', 'zed', 'hi')).to.deep.equal({
+      code: 1,
+      stdout: '',
+      stderr: 'client: no user is named zed\\u{1b}[2J; check the spelling [UNKNOWN_USER]\n',
+    });
+  });
+
+  it('prints a refusal as one line of JSON, its details beside', async () => {
     agent.handlers['message'] = () => {
       throw new ParleyError('LOCKED_OUT', { retryAfterSeconds: 7 });
     };
-    const { code, stdout, stderr } = await runClient(agent.home, ['--json', 'send', 'bob', 'hi']);
-    expect(stdout).to.equal('');
+    const { code, stderr } = await run('--json', 'send', 'bob', 'hi');
     expect(JSON.parse(stderr)).to.deep.equal({
       error: {
         code: 'LOCKED_OUT',
@@ -39,5 +87,204 @@ describe('client, one command', () => {
       },
     });
     expect(code).to.equal(4);
+  });
+
+  it('ends with the exit code of the refusal', async () => {
+    const codes: [ErrorCode, number][] = [
+      ['FILE_NOT_REGISTERED', 1],
+      ['NO_HOLDER', 3],
+      ['KEY_CHANGED', 4],
+      ['DISK_FULL', 5],
+    ];
+    for (const [code, exit] of codes) {
+      agent.handlers['download'] = () => {
+        throw new ParleyError(code);
+      };
+      expect(refusal(await run('download', 'f', '--json'))).to.equal(`${exit} ${code}`);
+    }
+  });
+
+  it('refuses wrong usage before it looks for an agent', async () => {
+    const nowhere = join(agent.home, 'nowhere');
+    const outcomes = await Promise.all(
+      [['nonsense'], ['whoelse', '--server', 'x'], ['whoelsesince', '-1'], ['message', 'bob'], ['--color', 'pink']].map(
+        async (words) => refusal(await runClient(nowhere, ['--json', ...words])),
+      ),
+    );
+    expect(outcomes).to.deep.equal(['2 USAGE', '2 USAGE', '2 USAGE', '1 EMPTY_MESSAGE', '2 USAGE']);
+    expect(existsSync(nowhere)).to.equal(false);
+  });
+
+  it('makes paths absolute from where it was typed', async () => {
+    agent.handlers['download'] = () => {
+      throw new ParleyError('NO_HOLDER', { what: 'f' });
+    };
+    await runClient(agent.home, ['download', 'f', '-o', 'sub/'], { cwd: tmpdir() });
+    const directory = agent.callsOf('download')[0]?.['directory'];
+    expect(agent.callsOf('download')).to.deep.equal([
+      { file: 'f', output: join(String(directory), 'sub/'), directory },
+    ]);
+    expect(directory).to.be.a('string');
+  });
+
+  it('draws no bars where stderr is no terminal', async () => {
+    agent.handlers['download'] = async (_, call) => {
+      for (const bytes of [0, 50, 100]) await call.emit(transfer(bytes));
+      return { file: 'f', path: '/f', sizeBytes: 100, chunks: [0], held: [0], complete: true, sources: [] };
+    };
+    const { code, stdout, stderr } = await run('download', 'f');
+    expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+    expect(stdout).to.contain('complete');
+  });
+
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    it(`cancels what it does on ${signal}, says how to go on, and ends with ${code}`, async () => {
+      agent.handlers['download'] = (_, call) => untilCancelled(call);
+      const { child, finished } = startClient(agent.home, ['download', 'f']);
+      const { call } = await agent.called('download');
+      const cancelled = new Promise((resolve) => call.signal.addEventListener('abort', resolve));
+      child.kill(signal);
+      const outcome = await finished;
+      await cancelled;
+      expect(outcome.code).to.equal(code);
+      expect(outcome.stderr).to.contain('the same command goes on').and.contain('CANCELLED');
+    });
+  }
+
+  it('listens, an event a line, until interrupted', async () => {
+    const { child, finished } = startClient(agent.home, ['listen']);
+    await agent.called('listen');
+    await agent.message('bob', 'one\u009b2J');
+    await agent.tell({ type: 'presence', from: 'bob', online: false, at: '2030-01-01T12:00:00.000Z' });
+    await agent.tell({ type: 'unknown to this version' });
+    let seen = '';
+    while (!seen.includes('presence'))
+      seen += String(await new Promise((resolve) => child.stdout?.once('data', resolve)));
+    child.kill('SIGINT');
+    const { code, stdout } = await finished;
+    expect(code).to.equal(130);
+    expect(stdout).to.contain('one\\u009b2J');
+    const events = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(events.map(({ type }) => type)).to.deep.equal(['message', 'presence']);
+    expect(events[0]).to.include({ from: 'bob', text: 'one\u009b2J' }).and.include.keys('id', 'at');
+    expect(agent.callsOf('listen')).to.deep.equal([{}]);
+  });
+
+  it('ends quietly when nobody reads what it prints', async () => {
+    const { child, finished } = startClient(agent.home, ['listen']);
+    await agent.called('listen');
+    child.stdout?.destroy();
+    await agent.message('bob', 'hi');
+    const { stderr, code } = await finished;
+    expect({ stderr, code }).to.deep.equal({ stderr: '', code: 0 });
+  });
+
+  it('says so when the agent goes away in the middle', async () => {
+    agent.handlers['whoelse'] = (_, call) => untilCancelled(call);
+    const outcome = run('whoelse', '--json');
+    await agent.called('whoelse');
+    await agent.hangUp();
+    expect(refusal(await outcome)).to.equal('1 AGENT_GONE');
+  });
+
+  it('tells why, when the agent says why it goes', async () => {
+    const outcome = run('listen', '--json');
+    await agent.called('listen');
+    await agent.hangUp(new ParleyError('LOGIN_REQUIRED'));
+    expect(refusal(await outcome)).to.equal('4 LOGIN_REQUIRED');
+  });
+
+  it('refuses to speak for another user, or to another server', async () => {
+    expect(refusal(await run('--json', '--user', 'bob', 'whoelse'))).to.equal('4 ALREADY_LOGGED_IN');
+    expect(refusal(await run('--json', '--server', '127.0.0.1:9', 'whoelse'))).to.equal('4 ALREADY_LOGGED_IN');
+    expect((await run('--user', 'bob', 'whoelse')).stderr).to.match(/^client: alice is logged in .*--home/);
+    expect((await run('--user', 'ALICE', '--server', 'localhost:8100', 'whoelse')).code).to.equal(0);
+  });
+
+  it('refuses to log in twice', async () => {
+    expect(refusal(await run('--json', 'login'))).to.equal('4 ALREADY_LOGGED_IN');
+    expect(refusal(await run('--json', 'login', 'bob'))).to.equal('4 ALREADY_LOGGED_IN');
+    expect(agent.callsOf('login')).to.deep.equal([]);
+  });
+
+  it('waits until the agent has ended when it logs out', async () => {
+    agent.handlers['logout'] = () => {
+      setTimeout(() => void agent.hangUp(), 50);
+      return {};
+    };
+    expect(await run('dereg', '--json')).to.deep.equal({ code: 0, stdout: '{}\n', stderr: '' });
+  });
+});
+
+describe('client without an agent', () => {
+  let home: string;
+  beforeEach(() => {
+    home = mkdtempSync(join(tmpdir(), 'parley-alone-'));
+  });
+  afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+  const CREDENTIALS = { PARLEY_USER: 'alice', PARLEY_PASSWORD: 'not to be found', PARLEY_SERVER: '127.0.0.1:1' };
+
+  it('asks for a login when there is nothing to log in with', async () => {
+    expect(refusal(await runClient(home, ['--json', 'whoelse']))).to.equal('4 LOGIN_REQUIRED');
+    expect(refusal(await runClient(home, ['--json', 'login']))).to.equal('4 LOGIN_REQUIRED');
+    expect(refusal(await runClient(home, ['--json', 'login', 'alice']))).to.equal('4 LOGIN_REQUIRED');
+    expect(refusal(await runClient(home, ['--json', '--user', 'alice', 'status']))).to.equal('4 LOGIN_REQUIRED');
+  });
+
+  it('has nobody to log out, and that is no failure', async () => {
+    expect(await runClient(home, ['logout', '-q', '--json'])).to.deep.equal({ code: 0, stdout: '{}\n', stderr: '' });
+    expect(await runClient(home, ['logout'])).to.deep.equal({ code: 0, stdout: '', stderr: 'nobody was logged in\n' });
+    expect((await runClient(home, ['logout', '--json'])).stderr).to.equal('{"notice":"nobody was logged in"}\n');
+  });
+
+  it('names a password file that cannot be used', async () => {
+    writeFileSync(join(home, 'empty'), '\nx\n');
+    for (const file of ['absent', 'empty', '.']) {
+      const words = ['--json', '--user', 'a', '--password-file', file, 'whoelse'];
+      const outcome = await runClient(home, words, { cwd: home });
+      expect(refusal(outcome)).to.equal('2 USAGE');
+      expect(outcome.stderr).to.contain('--password-file');
+    }
+  });
+
+  it('starts an agent, which ends again when it cannot log in, and writes the password nowhere', async () => {
+    expect(refusal(await runClient(home, ['--json', 'whoelse'], { env: CREDENTIALS }))).to.equal(
+      '3 SERVER_UNREACHABLE',
+    );
+    const socket = createConnection(controlSocketPath(home));
+    const reached = await new Promise((resolve) => {
+      socket.once('connect', () => resolve(true));
+      socket.once('error', () => resolve(false));
+    });
+    expect(reached).to.equal(false);
+    for (const file of readdirSync(home)) {
+      if (file.endsWith('.log') || file.endsWith('.json'))
+        expect(readFileSync(join(home, file), 'utf8')).not.to.contain('not to be found');
+    }
+  });
+
+  it('takes the password from the first line of a file, or of standard input', async () => {
+    writeFileSync(join(home, 'secret'), 'from a file\r\nmore\n');
+    const words = ['--json', '--server', '127.0.0.1:1', '--user', 'alice', '--password-file'];
+    expect(refusal(await runClient(home, [...words, join(home, 'secret'), 'whoelse']))).to.equal(
+      '3 SERVER_UNREACHABLE',
+    );
+    expect(refusal(await runClient(home, [...words, '-', 'whoelse'], { input: 'typed\n' }))).to.equal(
+      '3 SERVER_UNREACHABLE',
+    );
+    expect(refusal(await runClient(home, [...words, '-', 'whoelse'], { input: '' }))).to.equal('2 USAGE');
+  });
+
+  it('passes on why an agent cannot start', async () => {
+    writeFileSync(join(home, 'file'), '');
+    const outcome = await runClient(join(home, 'file'), ['--json', 'whoelse'], { env: CREDENTIALS });
+    expect(refusal(outcome)).to.equal('1 STATE_DAMAGED');
   });
 });

@@ -21,7 +21,7 @@ function keyLines({ user, safetyNumber, verified }: KeyView, style: Style): stri
   const next = verified
     ? style.good('verified: you compared it')
     : `compare it by voice, and when it is the same: verify ${name} --confirm`;
-  return `safety number with ${style.name(name)}:\n${style.strong(safetyNumberText(safetyNumber))}\n${next}`;
+  return `safety number with ${style.name(name)}:\n${style.strong(safetyNumberText(printable(safetyNumber)))}\n${next}`;
 }
 
 export const peopleRenderers = {
