@@ -54,18 +54,16 @@ type Phase =
  * @throws ParleyError AGENT_RUNNING, STATE_DAMAGED, DISK_FULL
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  let agent: Agent | undefined;
   const clock = options.clock ?? systemClock;
   // A face that is there before the rest is open waits for it.
   const opened = deferred<Agent>();
   opened.promise.catch(() => undefined);
+  let agent: Agent | undefined;
   const control = await startControl({
     home: options.home,
     clock,
-    onFace: (face) => {
-      if (agent !== undefined) agent.serve(face);
-      else opened.promise.then((each) => each.serve(face)).catch(() => face.destroy());
-    },
+    ready: opened.promise,
+    onFace: (face) => agent?.serve(face),
   });
   try {
     const [identity, pins, privateLog] = await Promise.all([

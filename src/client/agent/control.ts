@@ -23,6 +23,8 @@ const LOCK_POLL_MS = 50;
 export interface ControlOptions {
   readonly home: string;
   readonly clock: Clock;
+  /** Faces that come before it resolves wait, unread: a call must not be answered before it is served. */
+  readonly ready: Promise<unknown>;
   /** Sets up what is served to a face before it may call. */
   readonly onFace: (connection: Connection) => void;
 }
@@ -44,7 +46,13 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   await chmod(options.home, 0o700);
   const lock = await lockHome(options.home, path);
   const faces = new Set<Connection>();
-  const server = createServer((socket) => admit(socket, faces, options));
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    options.ready.then(
+      () => admit(socket, faces, options),
+      () => socket.destroy(),
+    );
+  });
   try {
     await listen(server, path, options.home);
   } catch (error) {
@@ -131,7 +139,6 @@ function absent(error: unknown): void {
 }
 
 function admit(socket: Socket, faces: Set<Connection>, { clock, onFace }: ControlOptions): void {
-  socket.on('error', () => undefined);
   if (faces.size >= MAX_FACES) {
     socket.destroy();
     return;
