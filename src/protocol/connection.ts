@@ -101,7 +101,7 @@ export class Connection {
     return this.#outgoing.call(spec, params, options);
   }
 
-  /** Answers the other end's calls of these commands; every other is refused with UNKNOWN_COMMAND. */
+  /** Answers the other end's calls of these commands; every other is refused with UNKNOWN_COMMAND. Calls that came before wait for it. */
   serve(specs: Readonly<Record<string, CommandSpec>>, answer: Answer): void {
     this.#incoming.serve(specs, answer);
   }

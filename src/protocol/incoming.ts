@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { CommandSpec, IncomingCall } from './command.js';
 import { CreditGate } from './credit.js';
+import { deferred } from './deferred.js';
 import { ParleyError, toParleyError } from './errors.js';
 import { HEADER_BYTES, encodeCredit, encodeFrame, writeHeader } from './frame.js';
 import type { Frame } from './frame.js';
@@ -28,7 +29,8 @@ export class IncomingCalls {
   readonly #wire: Wire;
   readonly #open = new Map<number, Served>();
   #specs: ReadonlyMap<string, CommandSpec> = new Map();
-  #answer: Answer | undefined;
+  /** Settles with the first `serve`. */
+  readonly #answer = deferred<Answer>();
 
   constructor(wire: Wire) {
     this.#wire = wire;
@@ -40,7 +42,7 @@ export class IncomingCalls {
 
   serve(specs: Readonly<Record<string, CommandSpec>>, answer: Answer): void {
     this.#specs = new Map(Object.values(specs).map((spec) => [spec.name, spec]));
-    this.#answer = answer;
+    this.#answer.resolve(answer);
   }
 
   receive(frame: Frame): void {
@@ -92,12 +94,15 @@ export class IncomingCalls {
 
   async #run(id: number, command: string, params: unknown, served: Served, busy: boolean): Promise<void> {
     if (busy) throw new ParleyError('SERVER_BUSY');
+    // A call may come before this end has opened what it serves: it waits.
+    const answer = await this.#answer.promise;
+    served.abort.signal.throwIfAborted();
     const spec = this.#specs.get(command);
-    if (spec === undefined || this.#answer === undefined) throw new ParleyError('UNKNOWN_COMMAND', { command });
+    if (spec === undefined) throw new ParleyError('UNKNOWN_COMMAND', { command });
     const checked = spec.params.safeParse(params ?? {});
     if (!checked.success) throw new ParleyError('BAD_REQUEST', { command, reason: firstIssue(checked.error) });
     const { signal } = served.abort;
-    const result = await this.#answer(spec, checked.data, {
+    const result = await answer(spec, checked.data, {
       signal,
       body: served.body,
       emit: async (event) => {

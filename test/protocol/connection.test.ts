@@ -111,6 +111,17 @@ describe('Connection', () => {
     expect(await right.closed).to.equal(undefined);
   });
 
+  it('answers calls that came before it served, once it does', async () => {
+    const [a, b] = linkedPair();
+    const left = new Connection(a, { hello: makeHello('client'), end: 'dialer' });
+    const right = new Connection(b, { hello: makeHello('server'), end: 'listener' });
+    const call = left.call(echo, { text: 'early' });
+    while (right.servingCalls === 0) await new Promise(setImmediate);
+    right.serve({ echo }, (_spec, params) => Promise.resolve(params as object));
+    expect(await call).to.deep.equal({ text: 'early' });
+    left.destroy();
+  });
+
   it('carries refusals with code and details', async () => {
     const [left] = pair();
     expect((await refusal(left.call(echo, { text: '' }))).code).to.equal('EMPTY_MESSAGE');
