@@ -1,34 +1,39 @@
 /** The background agent: owns the session and all that lives as long as it, and serves faces over the control socket. */
-import type { Identity } from '../../protocol/certificate.js';
 import { systemClock } from '../../protocol/clock.js';
 import type { Clock } from '../../protocol/clock.js';
+import type { ParamsOf } from '../../protocol/command.js';
+import type { agentCommands } from '../../protocol/commands/agent.js';
+import type { SessionStart } from '../../protocol/commands/server/login.js';
 import type { Connection } from '../../protocol/connection.js';
 import { deferred } from '../../protocol/deferred.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
-import type { ServerEvent } from '../../protocol/events.js';
-import type { SessionStart } from '../../protocol/commands/server/login.js';
 import { nameKey } from '../../protocol/values.js';
 import { loadIdentity } from '../../p2p/identity.js';
 import { Pins } from '../../p2p/pins.js';
+import { accountKey } from './account.js';
+import type { Account } from './account.js';
 import { formatAddress, parseAddress } from './address.js';
 import type { Address } from './address.js';
 import { startControl } from './control.js';
 import type { Control } from './control.js';
-import { FaceEvents } from './faceevents.js';
-import { serveFace } from './handlers.js';
-import type { AgentHandlers } from './handlers.js';
+import { FaceServer } from './faceserver.js';
+import { fileHandlers } from './filehandlers.js';
 import { silentLog } from './log.js';
 import type { Log } from './log.js';
-import type { Account, AgentParts, LoginRequest } from './parts.js';
+import { assemble } from './parts.js';
+import type { AgentParts, PartsOptions } from './parts.js';
+import { privateHandlers } from './privatehandlers.js';
 import { PrivateLog } from './privatelog.js';
-import { Renewal } from './renewal.js';
-import { Session, aborted } from './session.js';
 import { sessionHandlers } from './sessionhandlers.js';
+import { ShareIndex } from './shareindex.js';
+import { within } from './waiting.js';
 
 /** How long an agent that was started for a login waits for one. */
 export const STANDBY_MS = 10_000;
 /** How long an ending agent waits for the calls of its faces to end. */
 const LAST_WORDS_MS = 2_000;
+/** How long a login waits until others can connect here and know what is shared; it goes on without the answer then. */
+const SETTLE_MS = 1_000;
 
 export interface AgentOptions {
   /** The folder of this user's state; made when it is not there. */
@@ -42,6 +47,8 @@ export interface AgentOptions {
   /** Uniform in [0, 1): spreads reconnecting and renewing over time. */
   readonly random?: (() => number) | undefined;
 }
+
+export type LoginRequest = ParamsOf<typeof agentCommands.login>;
 
 type Phase =
   | { readonly kind: 'out' }
@@ -66,12 +73,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     onFace: (face) => agent?.serve(face),
   });
   try {
-    const [identity, pins, privateLog] = await Promise.all([
+    const [identity, pins, privateLog, index] = await Promise.all([
       loadIdentity(options.home),
       Pins.open(options.home),
       PrivateLog.open(options.home),
+      ShareIndex.open(options.home),
     ]);
-    agent = new Agent(options, clock, { control, identity, pins, privateLog });
+    agent = new Agent(options, clock, control, { identity, pins, privateLog, index });
     opened.resolve(agent);
     return agent;
   } catch (thrown) {
@@ -82,69 +90,51 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
-interface Owned {
-  readonly control: Control;
-  readonly identity: Identity;
-  readonly pins: Pins;
-  readonly privateLog: PrivateLog;
-}
+type Opened = Pick<PartsOptions, 'identity' | 'pins' | 'privateLog' | 'index'>;
 
 export class Agent {
+  readonly #clock: Clock;
   readonly #log: Log;
-  readonly #owned: Owned;
+  readonly #control: Control;
   readonly #parts: AgentParts;
-  readonly #handlers: AgentHandlers;
+  readonly #faces: FaceServer;
   readonly #ended = deferred<ParleyError | undefined>();
   /** Resolves once everything is closed; with the reason when neither logout nor `close` was why. Never rejects. */
   readonly ended: Promise<ParleyError | undefined> = this.#ended.promise;
   #phase: Phase = { kind: 'out' };
-  #closing: Promise<void> | undefined;
   #shuttingDown: Promise<void> | undefined;
-  readonly #calls = new Set<Promise<unknown>>();
+  #closing: Promise<void> | undefined;
   #cancelStandby: () => void = () => undefined;
 
   /** For `startAgent`. */
-  constructor(options: AgentOptions, clock: Clock, owned: Owned) {
-    const { log = silentLog, random } = options;
-    const { identity, pins, privateLog } = owned;
-    const spread = random === undefined ? {} : { random };
-    const events = new FaceEvents(clock);
-    const session = new Session({
-      identity,
-      pins,
+  constructor(options: AgentOptions, clock: Clock, control: Control, opened: Opened) {
+    const { home, listen, standby = false, log = silentLog, random } = options;
+    this.#clock = clock;
+    this.#log = log;
+    this.#control = control;
+    this.#parts = assemble({
+      ...opened,
+      home,
+      listen,
       clock,
       log,
-      ...spread,
-      prepare: () => undefined,
-      onEvent: (event) => this.#receive(event),
-      onOnline: (start, how) => this.#onOnline(start, how),
-      onLost: () => events.notice('CONNECTION_LOST'),
+      ...(random === undefined ? {} : { random }),
+      account: () => this.#account(),
+      onResumed: (start) => this.#onResumed(start),
       onEnded: (reason) => void this.close(reason),
     });
-    const renewal = new Renewal({ session, clock, ...spread, isNeeded: () => false });
-    this.#log = log;
-    this.#owned = owned;
-    this.#parts = {
-      clock,
-      log,
-      session,
-      events,
-      renewal,
-      privateLog,
-      calls: this.#calls,
-      account: () => this.#account(),
-      accountIfAny: () => (this.#phase.kind === 'in' ? this.#phase.account : undefined),
-      afterForward: async () => {},
-    };
-    this.#handlers = {
+    this.#faces = new FaceServer(this.#parts, {
       ...sessionHandlers(this.#parts, {
         login: (request) => this.login(request),
         logout: () => this.#shutDown(),
-        close: (reason) => void this.close(reason),
-        standby: options.standby === true,
+        close: () => void this.close(),
+        account: () => (this.#phase.kind === 'in' ? this.#phase.account : undefined),
+        standby,
       }),
-    } as AgentHandlers;
-    if (options.standby === true) {
+      ...fileHandlers(this.#parts),
+      ...privateHandlers(this.#parts.chats),
+    });
+    if (standby) {
       this.#cancelStandby = clock.after(STANDBY_MS, () => void this.close(new ParleyError('LOGIN_REQUIRED')));
     }
   }
@@ -152,7 +142,7 @@ export class Agent {
   /** Serves one face's connection. */
   serve(face: Connection): void {
     if (this.#phase.kind === 'closing') void face.close(new ParleyError('LOGIN_REQUIRED'));
-    else serveFace(face, this.#handlers, this.#parts);
+    else this.#faces.serve(face);
   }
 
   /**
@@ -189,12 +179,28 @@ export class Agent {
 
   async #join({ server, user, password, fingerprint }: LoginRequest): Promise<Account> {
     const address = parseAddress(server);
-    const start = await this.#parts.session.login({ address, user, password, fingerprint });
+    const { session, peers } = this.#parts;
+    await peers.listen();
+    const start = await session.login({ address, user, password, fingerprint });
     const account = { user: start.user, server: formatAddress(address) };
-    // Before anybody waits for it: a message may be right behind.
     this.#phase = { kind: 'in', account };
     this.#log.info(account, 'logged in');
+    await within(SETTLE_MS, this.#clock, this.#settle(account, start));
     return account;
+  }
+
+  /** All that is done at each beginning of a session. Never rejects. */
+  async #settle(account: Account, start: SessionStart): Promise<void> {
+    const { peers, library, renewal } = this.#parts;
+    peers.setBlocked(start.blocked);
+    renewal.start(start);
+    await Promise.all([peers.advertise(), library.start(accountKey(account))]);
+  }
+
+  #onResumed(start: SessionStart): void {
+    if (this.#phase.kind !== 'in') return;
+    void this.#settle(this.#phase.account, start);
+    this.#parts.events.notice('CONNECTION_RESTORED');
   }
 
   #account(): Account {
@@ -202,37 +208,23 @@ export class Agent {
     return this.#phase.account;
   }
 
-  #receive(event: ServerEvent): void {
-    this.#parts.events.publish(event);
-  }
-
-  #onOnline(start: SessionStart, how: 'login' | 'resume'): void {
-    this.#parts.renewal.start(start);
-    if (how === 'resume') this.#parts.events.notice('CONNECTION_RESTORED');
-  }
-
-  /** All but the control socket, so that the face that asked for it still gets its answer. */
+  /** All but the faces' connections, so that the one that asked for it still gets its answer. */
   #shutDown(): Promise<void> {
     this.#shuttingDown ??= this.#endParts();
     return this.#shuttingDown;
   }
 
   async #endParts(): Promise<void> {
-    this.#phase = { kind: 'closing' };
-    this.#owned.control.stopListening();
+    const { renewal, downloads, chats, session, peers, library, privateLog } = this.#parts;
+    // Private messages that still come are this account's: it stays until the chats are over.
     this.#cancelStandby();
-    this.#parts.renewal.stop();
-    await this.#parts.session.end();
-    await this.#owned.privateLog.close();
-  }
-
-  /** Lets the calls that are ending be answered. */
-  async #lastWords(): Promise<void> {
-    const late = new AbortController();
-    const cancel = this.#parts.clock.after(LAST_WORDS_MS, () => late.abort());
-    await Promise.race([Promise.allSettled(this.#calls), aborted(late.signal)]);
-    cancel();
-    await new Promise(setImmediate); // Replies are sent when their handlers have returned.
+    this.#control.stopListening();
+    renewal.stop();
+    await Promise.all([downloads.close(), chats.close()]);
+    this.#phase = { kind: 'closing' };
+    await session.end();
+    await peers.close();
+    await Promise.all([library.close(), privateLog.close()]);
   }
 
   async #close(reason: ParleyError | undefined): Promise<void> {
@@ -241,8 +233,8 @@ export class Agent {
       this.#log.error({ reason: toParleyError(thrown).message }, 'could not end in good order'),
     );
     this.#parts.events.end();
-    await this.#lastWords();
-    await this.#owned.control.close(reason);
+    await within(LAST_WORDS_MS, this.#clock, this.#faces.idle());
+    await this.#control.close(reason);
     this.#ended.resolve(reason);
   }
 }

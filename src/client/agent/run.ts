@@ -1,10 +1,11 @@
 /** Runs the agent as this process's whole work: in the foreground for a service manager, or in the background for faces. */
 import { EXIT, toParleyError } from '../../protocol/errors.js';
 import type { Address } from './address.js';
+import type { Account } from './account.js';
 import { startAgent } from './agent.js';
+import type { LoginRequest } from './agent.js';
 import { openAgentLog } from './log.js';
 import type { AgentLog } from './log.js';
-import type { Account, LoginRequest } from './parts.js';
 
 export interface RunAgentOptions {
   readonly home: string;

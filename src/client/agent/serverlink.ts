@@ -1,15 +1,15 @@
 /** Opens the connection to the server: TLS 1.3 with this user's own certificate, and only to the server whose key is pinned. */
-import { constants } from 'node:crypto';
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
-import { fingerprintOf, publicKeyOf } from '../../protocol/certificate.js';
+import { fingerprintOf } from '../../protocol/certificate.js';
 import type { Identity } from '../../protocol/certificate.js';
 import type { Clock } from '../../protocol/clock.js';
 import { Connection } from '../../protocol/connection.js';
 import { ParleyError } from '../../protocol/errors.js';
 import { makeHello } from '../../protocol/hello.js';
 import type { KeyFingerprint } from '../../protocol/values.js';
+import { linkTlsOptions, provenKey } from '../../p2p/link.js';
 import { keyChanged } from '../../p2p/pins.js';
 import type { Pins } from '../../p2p/pins.js';
 import { formatAddress } from './address.js';
@@ -86,13 +86,7 @@ async function secured({ address, identity }: ServerLinkOptions, signal: AbortSi
     host: address.host,
     port: address.port,
     ...(isIP(address.host) === 0 ? { servername: address.host } : {}),
-    key: identity.privateKeyPem,
-    cert: identity.certificatePem,
-    minVersion: 'TLSv1.3',
-    maxVersion: 'TLSv1.3',
-    secureOptions: constants.SSL_OP_NO_TICKET,
-    // Its certificate is self-signed: the key is judged by the pin instead.
-    rejectUnauthorized: false,
+    ...linkTlsOptions(identity),
   });
   socket.setNoDelay(true);
   const abort = (): void => void socket.destroy();
@@ -114,11 +108,9 @@ async function secured({ address, identity }: ServerLinkOptions, signal: AbortSi
 }
 
 function serverKey(socket: TLSSocket): string {
-  const certificate = socket.getPeerX509Certificate();
-  if (socket.getProtocol() !== 'TLSv1.3' || socket.isSessionReused() || certificate === undefined) {
-    throw new ParleyError('PROTOCOL_ERROR', { reason: 'it showed no key' });
-  }
-  return publicKeyOf(certificate.raw);
+  const key = provenKey(socket);
+  if (key === undefined) throw new ParleyError('PROTOCOL_ERROR', { reason: 'it showed no key' });
+  return key;
 }
 
 /** Whether the key is known to be right, not only the first one seen. */

@@ -17,6 +17,7 @@ import type { Pins } from '../../p2p/pins.js';
 import type { Address } from './address.js';
 import type { Log } from './log.js';
 import { connectServer, unreachable } from './serverlink.js';
+import { aborted, pause } from './waiting.js';
 
 /** First and longest pause before the next attempt to reconnect. */
 const MIN_BACKOFF_MS = 500;
@@ -52,7 +53,8 @@ export interface SessionOptions {
   readonly prepare: (connection: Connection) => void;
   /** Each pushed event once. */
   readonly onEvent: (event: ServerEvent) => void;
-  readonly onOnline: (start: SessionStart, how: 'login' | 'resume') => void;
+  /** The session goes on, on a new connection. */
+  readonly onResumed: (start: SessionStart) => void;
   readonly onLost: (reason: ParleyError) => void;
   /** The session is over for good, by the server's will. */
   readonly onEnded: (reason: ParleyError) => void;
@@ -108,7 +110,6 @@ export class Session {
       // What is pushed right behind the reply was taken already.
       this.#taken = Math.max(this.#taken, start.acknowledged);
       this.#acknowledged = start.acknowledged;
-      this.#options.onOnline(start, 'login');
       this.#acknowledge().catch(() => undefined);
       return start;
     } finally {
@@ -218,7 +219,7 @@ export class Session {
         );
         log.info({}, 'session resumed');
         this.#acknowledged = Math.min(start.acknowledged, this.#taken);
-        this.#options.onOnline(start, 'resume');
+        this.#options.onResumed(start);
         away.comeback.resolve();
         this.#acknowledge().catch(() => undefined);
         return;
@@ -282,26 +283,4 @@ export class Session {
       this.#acknowledging = false;
     }
   }
-}
-
-/** Resolves when the signal aborts. */
-export function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}
-
-/** Resolves after `ms`, or when the signal aborts. */
-export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
-  });
 }

@@ -1,19 +1,23 @@
 /** Handlers about the session: login, logout, status, inbox, listen. */
-import type { ParleyError } from '../../protocol/errors.js';
+import type { ParamsOf } from '../../protocol/command.js';
+import type { agentCommands } from '../../protocol/commands/agent.js';
 import { toParleyError } from '../../protocol/errors.js';
 import type { FaceEvent } from '../../protocol/events.js';
 import { afterReply } from './handlers.js';
 import type { HandlersOf } from './handlers.js';
 import { markShown, readInbox } from './inbox.js';
-import { accountKey } from './parts.js';
-import type { Account, AgentParts, LoginRequest } from './parts.js';
+import { accountKey } from './account.js';
+import type { Account } from './account.js';
+import type { AgentParts } from './parts.js';
 
 /** What of the agent's own life a face can ask for. */
 export interface Lifecycle {
-  login(request: LoginRequest): Promise<Account>;
+  login(request: ParamsOf<typeof agentCommands.login>): Promise<Account>;
+  /** Undefined before login. */
+  account(): Account | undefined;
   /** Ends all but the faces. */
   logout(): Promise<void>;
-  close(reason?: ParleyError): void;
+  close(): void;
   /** A failed login ends the agent. */
   readonly standby: boolean;
 }
@@ -38,14 +42,14 @@ export function sessionHandlers(
       return {};
     },
     status: () => {
-      const account = parts.accountIfAny();
+      const account = life.account();
       return {
         user: account?.user ?? null,
         server: account?.server ?? null,
         online: parts.session.state.kind === 'online',
-        listen: null,
-        held: [],
-        transfers: [],
+        listen: parts.peers.address ?? null,
+        held: parts.library.held(),
+        transfers: parts.transfers.list(),
       };
     },
     inbox: async (params, { face }, call) => {

@@ -1,0 +1,104 @@
+/** Keeps the server told which chunks of which file are held here: one statement a file at a time, the newest truth. */
+import type { ParamsIn } from '../../protocol/command.js';
+import { serverCommands } from '../../protocol/commands/server.js';
+import type { ParleyError} from '../../protocol/errors.js';
+import { toParleyError } from '../../protocol/errors.js';
+import { MAX_INDICES_PER_CALL } from '../../protocol/limits.js';
+import type { Digest } from '../../protocol/values.js';
+import type { Session } from './session.js';
+
+/** What is held of a file; `chunks` undefined when nothing is. */
+export interface Statement {
+  readonly root: Digest;
+  readonly chunks: ParamsIn<typeof serverCommands.hold>['chunks'] | undefined;
+}
+
+export interface AnnouncerOptions {
+  readonly session: Pick<Session, 'call'>;
+  /** What is held now; undefined when nothing of the file is known here. */
+  readonly statement: (file: string) => Statement | undefined;
+  /** The server does not take it: the file is registered no more, or as other bytes. */
+  readonly onRefused: (file: string, error: ParleyError) => void;
+}
+
+interface Pending {
+  /** Chunks to be added to what the server knows, or all that is held. */
+  news: Set<number> | 'all of it' | undefined;
+  telling: Promise<void> | undefined;
+}
+
+export class Announcer {
+  readonly #options: AnnouncerOptions;
+  readonly #files = new Map<string, Pending>();
+
+  constructor(options: AnnouncerOptions) {
+    this.#options = options;
+  }
+
+  /** Tells all that is held of a file. Resolves when the server knows, or is not there to be told: coming back tells everything. */
+  tell(file: string): Promise<void> {
+    const pending = this.#pending(file);
+    pending.news = 'all of it';
+    return this.#run(file, pending);
+  }
+
+  /** Tells of one chunk more; those that come while the last ones are told go out together. */
+  add(file: string, chunk: number): void {
+    const pending = this.#pending(file);
+    if (pending.news === undefined) pending.news = new Set([chunk]);
+    else if (pending.news !== 'all of it') pending.news.add(chunk);
+    void this.#run(file, pending);
+  }
+
+  /** Resolves when nothing about the file is left to be told. */
+  async settled(file: string): Promise<void> {
+    await this.#files.get(file)?.telling;
+  }
+
+  #pending(file: string): Pending {
+    const pending = this.#files.get(file) ?? { news: undefined, telling: undefined };
+    this.#files.set(file, pending);
+    return pending;
+  }
+
+  #run(file: string, pending: Pending): Promise<void> {
+    pending.telling ??= this.#tellAll(file, pending).finally(() => {
+      pending.telling = undefined;
+      if (pending.news === undefined) this.#files.delete(file);
+    });
+    return pending.telling;
+  }
+
+  async #tellAll(file: string, pending: Pending): Promise<void> {
+    while (pending.news !== undefined) {
+      const { news } = pending;
+      pending.news = undefined;
+      try {
+        await (news === 'all of it' ? this.#tellStatement(file) : this.#tellMore(file, [...news]));
+      } catch (thrown) {
+        const error = toParleyError(thrown);
+        if (error.code === 'FILE_NOT_REGISTERED' || error.code === 'BYTES_DIFFER' || error.code === 'CHUNK_NOT_FOUND') {
+          this.#options.onRefused(file, error);
+        }
+        // Else the server is away: it is told everything when it is back.
+      }
+    }
+  }
+
+  async #tellStatement(file: string): Promise<void> {
+    const { session, statement } = this.#options;
+    const held = statement(file);
+    if (held?.chunks === undefined) await session.call(serverCommands.release, { file });
+    else await session.call(serverCommands.hold, { file, root: held.root, chunks: held.chunks });
+  }
+
+  async #tellMore(file: string, chunks: readonly number[]): Promise<void> {
+    const { session, statement } = this.#options;
+    const held = statement(file);
+    if (held?.chunks === undefined) return;
+    for (let at = 0; at < chunks.length; at += MAX_INDICES_PER_CALL) {
+      const add = chunks.slice(at, at + MAX_INDICES_PER_CALL);
+      await session.call(serverCommands.hold, { file, root: held.root, chunks: { add } });
+    }
+  }
+}

@@ -1,0 +1,117 @@
+/** Handlers about files: register, seed, download, transfers. */
+import { basename } from 'node:path';
+import { fileIdentity } from '../../chunks/files.js';
+import { buildManifest } from '../../chunks/manifest.js';
+import type { BuiltManifest } from '../../chunks/manifest.js';
+import type { Clock } from '../../protocol/clock.js';
+import type { IncomingCall } from '../../protocol/command.js';
+import { serverCommands } from '../../protocol/commands/server.js';
+import { ParleyError, toParleyError } from '../../protocol/errors.js';
+import { checkChunkCount, parseFileName } from '../../protocol/values.js';
+import type { Downloads } from './downloads.js';
+import type { HandlersOf } from './handlers.js';
+import type { Library } from './library.js';
+import { fetchManifest } from './manifests.js';
+import type { Session } from './session.js';
+import type { Transfers } from './transfers.js';
+
+/** Milliseconds between events that tell a face how far it is. */
+const TELL_EVERY_MS = 100;
+
+export interface FileParts {
+  readonly clock: Clock;
+  readonly session: Pick<Session, 'call'>;
+  readonly library: Library;
+  readonly downloads: Downloads;
+  readonly transfers: Transfers;
+}
+
+export function fileHandlers(parts: FileParts): HandlersOf<'register' | 'seed' | 'download' | 'transfers'> {
+  return {
+    register: ({ path, chunks }, _context, call) => register(path, chunks, call, parts),
+    seed: ({ path }, _context, call) => seed(path, call, parts),
+    download: (params, _context, call) => {
+      const tell = teller(call, parts.clock);
+      return parts.downloads.run(params, call.signal, (transfer) => tell({ type: 'transfer', transfer }));
+    },
+    transfers: () => ({ transfers: parts.transfers.list() }),
+  };
+}
+
+interface RegisteredFile {
+  file: string;
+  sizeBytes: number;
+  chunks: number;
+  root: string;
+}
+
+async function register(path: string, chunks: number, call: IncomingCall, parts: FileParts): Promise<RegisteredFile> {
+  const { session, library } = parts;
+  const file = parseFileName(basename(path));
+  const { sizeBytes } = await fileIdentity(path);
+  checkChunkCount(sizeBytes, chunks);
+  // Asked first, so that nobody waits for a pass over a file whose name is taken.
+  if (await isRegistered(file, call, parts)) throw new ParleyError('FILE_ALREADY_REGISTERED', { file });
+  const built = await hash(path, chunks, call, parts);
+  const { manifest } = built;
+  const { root } = manifest;
+  const before = library.at(path);
+  await library.addWhole({ file, chunks, path, ...built, root });
+  try {
+    const params = { file, sizeBytes: manifest.sizeBytes, chunks, root };
+    await session.call(serverCommands.registerFile, params, { body: [manifest.chunkDigests], signal: call.signal });
+  } catch (thrown) {
+    // When nobody knows whether it was registered, the next announcement tells.
+    const { code } = toParleyError(thrown);
+    if (!['SERVER_UNREACHABLE', 'TIMEOUT', 'CANCELLED'].includes(code) && before === undefined) {
+      await library.removeAt(path);
+    }
+    throw thrown;
+  }
+  return { file, sizeBytes: manifest.sizeBytes, chunks, root };
+}
+
+async function isRegistered(file: string, call: IncomingCall, { session }: FileParts): Promise<boolean> {
+  try {
+    await session.call(serverCommands.searchFile, { file }, { signal: call.signal });
+    return true;
+  } catch (thrown) {
+    if (toParleyError(thrown).code === 'FILE_NOT_REGISTERED') return false;
+    throw thrown;
+  }
+}
+
+async function seed(path: string, call: IncomingCall, parts: FileParts): Promise<{ file: string; chunks: number[] }> {
+  const { session, library } = parts;
+  const { sizeBytes } = await fileIdentity(path);
+  const { file, chunks, manifest } = await fetchManifest(session, basename(path), call.signal);
+  const differ = new ParleyError('BYTES_DIFFER', { path, file });
+  if (sizeBytes !== manifest.sizeBytes) throw differ;
+  const built = await hash(path, chunks, call, parts);
+  if (built.manifest.root !== manifest.root) throw differ;
+  await library.addWhole({ file, chunks, path, ...built, root: manifest.root });
+  await library.announce(file);
+  return { file, chunks: Array.from({ length: chunks }, (_, chunk) => chunk) };
+}
+
+function hash(path: string, chunks: number, call: IncomingCall, { clock }: FileParts): Promise<BuiltManifest> {
+  const tell = teller(call, clock);
+  const onProgress = (bytes: number, sizeBytes: number): void => tell({ type: 'reading', bytes, sizeBytes });
+  return buildManifest(path, chunks, { signal: call.signal, onProgress });
+}
+
+/** Sends events of a call, at most ten a second, and none while the face does not read. */
+function teller(call: IncomingCall, clock: Clock): (event: object) => void {
+  let toldMs = -Infinity;
+  let telling = false;
+  return (event) => {
+    const now = clock.monotonicMs();
+    if (telling || now - toldMs < TELL_EVERY_MS) return;
+    toldMs = now;
+    telling = true;
+    call
+      .emit(event)
+      .catch(() => undefined) // The face has gone, and the call is being cancelled.
+      .finally(() => (telling = false));
+  };
+}

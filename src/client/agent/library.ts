@@ -1,0 +1,416 @@
+/** What this user holds and offers: known again after a restart, announced while online, withdrawn as soon as it changed. */
+import { lstat } from 'node:fs/promises';
+import { fileIdentity, sameIdentity } from '../../chunks/files.js';
+import type { FileIdentity } from '../../chunks/files.js';
+import { buildManifest } from '../../chunks/manifest.js';
+import { openPart } from '../../chunks/part.js';
+import type { FinishedFile, Part } from '../../chunks/part.js';
+import { partPaths } from '../../chunks/partfiles.js';
+import { planChunks } from '../../chunks/plan.js';
+import { quickCheck, quickHash } from '../../chunks/source.js';
+import type { Clock } from '../../protocol/clock.js';
+import { ParleyError, toParleyError } from '../../protocol/errors.js';
+import type { Digest } from '../../protocol/values.js';
+import { partShare } from '../../p2p/provider.js';
+import type { Share, Shares } from '../../p2p/provider.js';
+import { Announcer } from './announcer.js';
+import type { Statement } from './announcer.js';
+import { DigestStore } from './digeststore.js';
+import type { FaceEvents } from './faceevents.js';
+import { JoinedShare, countBits } from './holding.js';
+import type { Holding, PartHolding, WholeHolding } from './holding.js';
+import type { Log } from './log.js';
+import { fetchManifest } from './manifests.js';
+import type { Session } from './session.js';
+import type { ShareIndex, ShareRecord, WholeRecord } from './shareindex.js';
+import { WholeShare } from './wholeshare.js';
+
+/** How often shared files are looked at that nobody asked for. */
+const SWEEP_MS = 30_000;
+/** How long after it was added a file is hashed for the index: whoever waits for the disk comes first. */
+const HASH_AFTER_MS = 5_000;
+/** Files announced at once. */
+const ANNOUNCED_AT_ONCE = 16;
+
+export interface LibraryOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly session: Pick<Session, 'call'>;
+  readonly events: FaceEvents;
+  readonly index: ShareIndex;
+}
+
+/** A whole file, as it was hashed. */
+export interface WholeFile {
+  readonly file: string;
+  readonly root: Digest;
+  readonly chunks: number;
+  readonly path: string;
+  readonly identity: FileIdentity;
+  readonly blockDigests: Buffer;
+}
+
+export class Library implements Shares {
+  readonly #options: LibraryOptions;
+  readonly #digests: DigestStore;
+  readonly #announcer: Announcer;
+  /** By path. */
+  readonly #holdings = new Map<string, Holding>();
+  readonly #stopped = new AbortController();
+  /** Whose library it is; undefined before `start`. */
+  #account: string | undefined;
+  #cancelSweep: () => void = () => undefined;
+  #started: Promise<void> = Promise.resolve();
+  #hashing: Promise<void> = Promise.resolve();
+
+  constructor(options: LibraryOptions) {
+    this.#options = options;
+    this.#digests = new DigestStore(options.home);
+    this.#announcer = new Announcer({
+      session: options.session,
+      statement: (file) => this.#statement(file),
+      onRefused: (file, error) => void this.#onRefused(file, error),
+    });
+  }
+
+  /** Whether anything is offered. */
+  get offers(): boolean {
+    return this.#holdings.size > 0;
+  }
+
+  find(root: Digest): Share | undefined {
+    const shares = (): Share[] => this.#usable((record) => record.root === root).map(({ share }) => share);
+    const [first] = shares();
+    return first === undefined ? undefined : new JoinedShare(first.file, first.plan, shares);
+  }
+
+  /** What is held of each file. */
+  held(): { file: string; held: number; chunks: number }[] {
+    const files = new Map<string, ShareRecord>();
+    for (const { record } of this.#usable()) files.set(record.file, record);
+    return [...files.values()].map(({ file, root, chunks }) => {
+      const share = this.find(root);
+      return { file, held: share === undefined ? 0 : countBits(share.heldChunks()), chunks };
+    });
+  }
+
+  /** At each beginning of a session: finds again what is not known yet, and announces everything. Never rejects. */
+  start(account: string): Promise<void> {
+    const first = this.#account === undefined;
+    this.#account = account;
+    this.#started = this.#started
+      .then(() => this.#begin(account, first))
+      .catch((thrown: unknown) => this.#complain(thrown));
+    return this.#started;
+  }
+
+  /** Resolves when what was held before is known again, so that a `.part` is not opened twice. */
+  get started(): Promise<void> {
+    return this.#started;
+  }
+
+  /** The holding at a path. */
+  at(path: string): Holding | undefined {
+    return this.#holdings.get(path);
+  }
+
+  /** Takes a whole file in, durably; not announced yet. @throws ParleyError DISK_FULL */
+  async addWhole(whole: WholeFile): Promise<void> {
+    const { file, root, chunks, path, identity, blockDigests } = whole;
+    await this.#digests.put(root, blockDigests);
+    const record: WholeRecord = {
+      ...this.#describe(file, root, identity.sizeBytes, chunks, path),
+      state: { kind: 'whole', identity },
+    };
+    await this.#options.index.put(record);
+    const before = this.#holdings.get(path);
+    this.#holdWhole(record);
+    if (before !== undefined) await closeHolding(before);
+    this.#hashLater(record);
+  }
+
+  /** Takes in a file that is being fetched; it is offered as far as it is there. @throws ParleyError DISK_FULL */
+  async addPart(file: string, root: Digest, path: string, part: Part): Promise<PartHolding> {
+    const { sizeBytes, chunks } = part.plan;
+    const record: ShareRecord = { ...this.#describe(file, root, sizeBytes, chunks, path), state: { kind: 'part' } };
+    await this.#options.index.put(record);
+    return this.#holdPart(record, part);
+  }
+
+  /** A part was finished: from now on it is a whole file. @throws ParleyError DISK_FULL */
+  async finishPart(holding: PartHolding, { path, identity, blockDigests }: FinishedFile): Promise<void> {
+    const { file, root, chunks } = holding.record;
+    await this.addWhole({ file, root, chunks, path, identity, blockDigests });
+  }
+
+  /** Lets go of a part of which nothing is offered; its files stay for the next download. */
+  async dropPart(holding: PartHolding): Promise<void> {
+    if (this.#holdings.get(holding.record.path) === holding) this.#holdings.delete(holding.record.path);
+    await this.#options.index.remove(holding.record);
+    await holding.part.close();
+  }
+
+  /** Announces all that is held of a file. Never rejects. */
+  announce(file: string): Promise<void> {
+    return this.#announcer.tell(file);
+  }
+
+  /** Announces a chunk more. */
+  announceChunk(file: string, chunk: number): void {
+    this.#announcer.add(file, chunk);
+  }
+
+  /** Resolves when the server knows what is held of a file, as far as it can be told. */
+  announced(file: string): Promise<void> {
+    return this.#announcer.settled(file);
+  }
+
+  /** Offers a file no more; what is on disk stays. */
+  async removeFile(file: string): Promise<void> {
+    for (const holding of [...this.#holdings.values()]) {
+      if (holding.record.file === file && !(holding.kind === 'part' && holding.busy)) await this.#forget(holding);
+    }
+  }
+
+  /** Offers what is at a path no more. */
+  async removeAt(path: string): Promise<void> {
+    const holding = this.#holdings.get(path);
+    if (holding !== undefined) await this.#forget(holding);
+  }
+
+  /** Looks at every shared file once. */
+  async sweep(): Promise<void> {
+    for (const holding of [...this.#holdings.values()]) {
+      if (holding.kind !== 'whole' || !holding.share.usable) continue;
+      const now = await fileIdentity(holding.record.path).catch(() => undefined);
+      if (now === undefined || !sameIdentity(now, holding.record.state.identity)) await this.#recheck(holding);
+    }
+  }
+
+  /** Closes every file; parts keep what was verified. Idempotent. */
+  async close(): Promise<void> {
+    this.#cancelSweep();
+    this.#stopped.abort();
+    await this.#started;
+    await this.#hashing;
+    await Promise.all([...this.#holdings.values()].map(closeHolding));
+    this.#holdings.clear();
+    await this.#options.index.close();
+  }
+
+  async #begin(account: string, first: boolean): Promise<void> {
+    for (const record of this.#options.index.all(account)) {
+      if (this.#stopped.signal.aborted) return;
+      if (this.#holdings.has(record.path)) continue;
+      try {
+        if (record.state.kind === 'part') await this.#reopenPart(record);
+        else if (first) await this.#refindWhole(record as WholeRecord);
+      } catch (thrown) {
+        this.#complain(thrown);
+      }
+    }
+    if (first) this.#sweepLater();
+    await this.#announceAll();
+  }
+
+  async #announceAll(): Promise<void> {
+    const files = new Set([...this.#holdings.values()].map(({ record }) => record.file)).values();
+    const worker = async (): Promise<void> => {
+      for (const file of files) await this.#announcer.tell(file);
+    };
+    await Promise.all(Array.from({ length: ANNOUNCED_AT_ONCE }, worker));
+  }
+
+  async #refindWhole(record: WholeRecord): Promise<void> {
+    const found = await this.#stillThere(record);
+    // Changed by a command meanwhile: that is newer.
+    if (this.#options.index.get(record.path) !== record) return;
+    if (found === undefined) {
+      await this.#withdraw(record);
+      return;
+    }
+    if (found !== record) await this.#options.index.put(found);
+    this.#holdWhole(found);
+    if (found.state.xxHash64 === undefined) this.#hashLater(found);
+  }
+
+  /** The record as it is true now; undefined when the file is not the remembered one any more. */
+  async #stillThere(record: WholeRecord): Promise<WholeRecord | undefined> {
+    const { path, root, chunks, sizeBytes } = record;
+    const { signal } = this.#stopped;
+    const check = await quickCheck(path, record.state, { signal });
+    if (check.state === 'changed' || check.state === 'missing') return undefined;
+    const known = check.state !== 'unsure' && (await this.#digests.isGood(root, planChunks(sizeBytes, chunks)));
+    if (known && check.state === 'unchanged') return record;
+    if (known && check.state === 'touched') {
+      return { ...record, state: { ...record.state, identity: check.identity } };
+    }
+    const built = await buildManifest(path, chunks, { signal });
+    if (built.manifest.root !== root) return undefined;
+    await this.#digests.put(root, built.blockDigests);
+    return { ...record, state: { ...record.state, identity: built.identity } };
+  }
+
+  async #reopenPart(record: ShareRecord): Promise<void> {
+    const { path, file, root } = record;
+    const { index, session } = this.#options;
+    const there = await lstat(partPaths(path).part).catch(() => undefined);
+    if (there === undefined) {
+      await index.remove(record);
+      return;
+    }
+    try {
+      const { manifest } = await fetchManifest(session, file, this.#stopped.signal);
+      if (manifest.root !== root) throw new ParleyError('BYTES_DIFFER', { path, file });
+      const part = await openPart({ target: path, manifest, signal: this.#stopped.signal });
+      this.#holdPart(record, part);
+    } catch (thrown) {
+      const { code } = toParleyError(thrown);
+      if (code === 'FILE_NOT_REGISTERED' || code === 'BYTES_DIFFER') await index.remove(record);
+      throw thrown;
+    }
+  }
+
+  #holdWhole(record: WholeRecord): void {
+    const { file, path, root, sizeBytes, chunks } = record;
+    const { clock } = this.#options;
+    const share: WholeShare = new WholeShare({
+      file,
+      path,
+      root,
+      plan: planChunks(sizeBytes, chunks),
+      identity: record.state.identity,
+      digests: this.#digests,
+      clock,
+      onSuspect: () => void this.#recheck(holding),
+    });
+    const holding: WholeHolding = { kind: 'whole', record, share };
+    this.#holdings.set(path, holding);
+  }
+
+  #holdPart(record: ShareRecord, part: Part): PartHolding {
+    const holding: PartHolding = { kind: 'part', record, part, share: partShare(record.file, part), busy: false };
+    this.#holdings.set(record.path, holding);
+    return holding;
+  }
+
+  /** The file looks changed: nothing of it is offered until it turned out to be the same bytes. Never rejects. */
+  async #recheck(holding: WholeHolding): Promise<void> {
+    const { record, share } = holding;
+    await share.close();
+    if (this.#holdings.get(record.path) !== holding) return;
+    void this.#announcer.tell(record.file);
+    try {
+      const found = await this.#stillThere(record);
+      if (this.#holdings.get(record.path) !== holding) return;
+      if (found === undefined) {
+        this.#holdings.delete(record.path);
+        await this.#withdraw(record);
+        return;
+      }
+      await this.#options.index.put(found);
+      this.#holdWhole(found);
+      await this.#announcer.tell(record.file);
+    } catch (thrown) {
+      this.#complain(thrown);
+    }
+  }
+
+  async #withdraw(record: WholeRecord): Promise<void> {
+    const { events, index, log } = this.#options;
+    const { file, path } = record;
+    log.info({ file, path }, 'withdrawn: it changed or went away');
+    await index.remove(record);
+    await this.#forgetDigests(record.root);
+    const text = `${file} (${path}) changed or went away and is offered no more; register or seed it again`;
+    events.notice('FILE_WITHDRAWN', { text });
+    void this.#announcer.tell(file);
+  }
+
+  async #forget(holding: Holding): Promise<void> {
+    this.#holdings.delete(holding.record.path);
+    await closeHolding(holding);
+    await this.#options.index.remove(holding.record);
+    await this.#forgetDigests(holding.record.root);
+  }
+
+  async #forgetDigests(root: Digest): Promise<void> {
+    const needed = this.#options.index.all(this.#account ?? '').some((each) => each.root === root);
+    if (!needed) await this.#digests.remove(root);
+  }
+
+  /** The server refused what is held here: when it is registered no more, or as other bytes, it is not ours to offer. */
+  async #onRefused(file: string, error: ParleyError): Promise<void> {
+    const { session, log } = this.#options;
+    try {
+      const { manifest } = await fetchManifest(session, file, this.#stopped.signal);
+      const others = this.#usable((record) => record.file === file && record.root !== manifest.root);
+      for (const holding of others) await this.#forget(holding);
+    } catch (thrown) {
+      if (toParleyError(thrown).code === 'FILE_NOT_REGISTERED') await this.removeFile(file).catch(() => undefined);
+    }
+    log.info({ file, code: error.code }, 'the server does not take what is held of a file');
+  }
+
+  #statement(file: string): Statement | undefined {
+    const [first] = this.#usable((record) => record.file === file);
+    if (first === undefined) return undefined;
+    const { root, chunks } = first.record;
+    const bitmap = this.find(root)?.heldChunks() ?? Buffer.alloc(0);
+    const held = countBits(bitmap);
+    if (held === 0) return { root, chunks: undefined };
+    return { root, chunks: held === chunks ? 'all' : { bitmap: bitmap.toString('base64') } };
+  }
+
+  #usable(fits: (record: ShareRecord) => boolean = () => true): Holding[] {
+    return [...this.#holdings.values()].filter(
+      (holding) => fits(holding.record) && (holding.kind === 'part' || holding.share.usable),
+    );
+  }
+
+  #describe(file: string, root: Digest, sizeBytes: number, chunks: number, path: string): Omit<ShareRecord, 'state'> {
+    if (this.#account === undefined) throw new ParleyError('LOGIN_REQUIRED');
+    return { account: this.#account, file, root, sizeBytes, chunks, path };
+  }
+
+  #sweepLater(): void {
+    this.#cancelSweep = this.#options.clock.after(SWEEP_MS, () => {
+      this.sweep()
+        .catch((thrown: unknown) => this.#complain(thrown))
+        .finally(() => {
+          if (!this.#stopped.signal.aborted) this.#sweepLater();
+        });
+    });
+  }
+
+  /** Remembers the file's xxHash64, so that a later touch costs one fast pass. One file after another. */
+  #hashLater(record: WholeRecord): void {
+    const { clock, index } = this.#options;
+    const { signal } = this.#stopped;
+    clock.after(HASH_AFTER_MS, () => {
+      this.#hashing = this.#hashing
+        .then(async () => {
+          if (signal.aborted || index.get(record.path) !== record) return;
+          const { identity, xxHash64 } = await quickHash(record.path, { signal });
+          const holding = this.#holdings.get(record.path);
+          if (index.get(record.path) !== record || holding?.kind !== 'whole') return;
+          if (!sameIdentity(identity, record.state.identity)) return;
+          const hashed: WholeRecord = { ...record, state: { ...record.state, xxHash64 } };
+          holding.record = hashed;
+          await index.put(hashed);
+        })
+        .catch((thrown: unknown) => this.#complain(thrown));
+    });
+  }
+
+  #complain(thrown: unknown): void {
+    if (this.#stopped.signal.aborted) return;
+    const { code, message } = toParleyError(thrown);
+    this.#options.log.warn({ code, reason: message }, 'a shared file could not be looked after');
+  }
+}
+
+async function closeHolding(holding: Holding): Promise<void> {
+  await (holding.kind === 'whole' ? holding.share : holding.part).close();
+}

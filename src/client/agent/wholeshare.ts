@@ -1,0 +1,101 @@
+/** Whole files as shares: opened when somebody asks, closed when nobody does, and never served once they changed. */
+import { openSource } from '../../chunks/source.js';
+import type { Source } from '../../chunks/source.js';
+import { BitSet } from '../../chunks/bits.js';
+import type { FileIdentity } from '../../chunks/files.js';
+import type { Plan } from '../../chunks/plan.js';
+import type { Clock } from '../../protocol/clock.js';
+import { ParleyError } from '../../protocol/errors.js';
+import type { Digest } from '../../protocol/values.js';
+import type { Share } from '../../p2p/provider.js';
+import type { DigestStore } from './digeststore.js';
+
+/** Milliseconds after the last read that a file stays open. */
+const IDLE_CLOSE_MS = 10_000;
+
+export interface WholeShareOptions {
+  readonly file: string;
+  readonly path: string;
+  readonly root: Digest;
+  readonly plan: Plan;
+  readonly identity: FileIdentity;
+  readonly digests: DigestStore;
+  readonly clock: Clock;
+  /** Called once: the file is not what it was, or cannot be read. Nothing is served from then on. */
+  readonly onSuspect: () => void;
+}
+
+export class WholeShare implements Share {
+  readonly file: string;
+  readonly plan: Plan;
+  readonly #options: WholeShareOptions;
+  #source: Promise<Source> | undefined;
+  #reading = 0;
+  #cancelClose: () => void = () => undefined;
+  #usable = true;
+
+  constructor(options: WholeShareOptions) {
+    this.#options = options;
+    this.file = options.file;
+    this.plan = options.plan;
+  }
+
+  get usable(): boolean {
+    return this.#usable;
+  }
+
+  heldChunks(): Buffer {
+    const held = new BitSet(this.plan.chunks);
+    if (this.#usable) for (let chunk = 0; chunk < this.plan.chunks; chunk++) held.add(chunk);
+    return held.toBytes();
+  }
+
+  hasChunk(chunk: number): boolean {
+    return this.#usable && chunk < this.plan.chunks;
+  }
+
+  blockDigests(chunk: number): Buffer | undefined {
+    const { digests, root } = this.#options;
+    return digests.read(root, this.plan, chunk);
+  }
+
+  async read(block: number, target: Uint8Array, targetOffset: number): Promise<number> {
+    if (!this.#usable) throw new ParleyError('CHUNK_GONE', { file: this.file, chunk: 0 });
+    this.#cancelClose();
+    this.#reading += 1;
+    try {
+      const { path, identity } = this.#options;
+      this.#source ??= openSource({ path, identity, plan: this.plan });
+      return await (await this.#source).read(block, target, targetOffset);
+    } catch (thrown) {
+      this.#suspect();
+      throw thrown;
+    } finally {
+      this.#reading -= 1;
+      if (this.#reading === 0) this.#closeLater();
+    }
+  }
+
+  /** Serves no more, and closes the file after the reads under way. */
+  async close(): Promise<void> {
+    this.#usable = false;
+    await this.#closeSource();
+  }
+
+  #suspect(): void {
+    if (!this.#usable) return;
+    this.#usable = false;
+    this.#options.onSuspect();
+  }
+
+  #closeLater(): void {
+    this.#cancelClose = this.#options.clock.after(IDLE_CLOSE_MS, () => void this.#closeSource());
+  }
+
+  async #closeSource(): Promise<void> {
+    this.#cancelClose();
+    const source = this.#source;
+    this.#source = undefined;
+    await source?.then((each) => each.close()).catch(() => undefined);
+  }
+}
