@@ -1,7 +1,7 @@
 /** Keeps the server told which chunks of which file are held here: one statement a file at a time, the newest truth. */
 import type { ParamsIn } from '../../protocol/command.js';
 import { serverCommands } from '../../protocol/commands/server.js';
-import type { ParleyError} from '../../protocol/errors.js';
+import type { ParleyError } from '../../protocol/errors.js';
 import { toParleyError } from '../../protocol/errors.js';
 import { MAX_INDICES_PER_CALL } from '../../protocol/limits.js';
 import type { Digest } from '../../protocol/values.js';
