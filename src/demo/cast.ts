@@ -80,8 +80,10 @@ export class Person {
     };
   }
 
+  /** Logs in; the agent that this starts stays until `leave`. */
   async arrive(): Promise<void> {
     await mkdir(this.folder, { recursive: true });
+    await this.run('login', '--quiet');
   }
 
   /** Runs one command as this user would type it; its JSON result. Rejects when it fails. */

@@ -35,12 +35,12 @@ async function sha256(path: string): Promise<string> {
 
 async function play(folder: string, stage: Stage, cast: Record<'alice' | 'bob' | 'carol', Person>): Promise<void> {
   const { alice, bob, carol } = cast;
-  say(`1. The server listens on ${stage.address}, its key is ${stage.fingerprint}`);
+  say(`1. The server listens on ${stage.address}, its key is ${stage.fingerprint}; alice, bob and carol log in`);
   for (const person of [alice, bob, carol]) await person.arrive();
   await makeFile(join(alice.folder, FILE));
   const original = await sha256(join(alice.folder, FILE));
 
-  say(`2. alice logs in and registers ${FILE} (${FILE_MIB} MiB) in ${CHUNKS} chunks`);
+  say(`2. alice registers ${FILE} (${FILE_MIB} MiB) in ${CHUNKS} chunks`);
   const registered = await alice.run('register', FILE, String(CHUNKS));
   say(`     root ${String(registered['root'])}`);
 
@@ -63,6 +63,7 @@ async function play(folder: string, stage: Stage, cast: Record<'alice' | 'bob' |
   await carol.leave();
   const sent = await alice.run('message', 'carol', 'the lecture is up');
   check(sent['delivered'] === false, 'the message is kept');
+  await carol.arrive();
   const inbox = (await carol.run('inbox', '--unread'))['messages'] as { from: string; text: string }[];
   check(inbox.length === 1 && inbox[0]?.from === 'alice' && inbox[0].text === 'the lecture is up', 'carol reads it');
 

@@ -76,6 +76,7 @@ describe('a swarm of real processes', function () {
   });
 
   it('resumes after SIGKILL of the downloader without fetching verified blocks again', async () => {
+    await bob.ok('login');
     const child = bob.start('download', 'big.bin', '--limit-rate', '15M', '--json');
     const ended = new Promise((resolve) => child.once('exit', resolve));
     const half = async (): Promise<number> => {
