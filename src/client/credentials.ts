@@ -30,6 +30,16 @@ export async function findCredentials(context: Pick<FaceContext, 'settings' | 's
   return askPassword();
 }
 
+/**
+ * Takes the password off standard input when it comes from there, before commands are read from it.
+ * @throws ParleyError USAGE when there is none
+ */
+export async function takeStdinPassword(settings: Settings): Promise<Settings> {
+  if (settings.password?.kind !== 'stdin') return settings;
+  const value = await readPassword(settings.password);
+  return value === undefined ? settings : { ...settings, password: { kind: 'value', value } };
+}
+
 async function askUser(settings: Settings, signal: AbortSignal): Promise<string> {
   const user = await ask({ text: `user at ${settings.server}: `, echo: true }, signal);
   if (user.trim() === '') throw new ParleyError('LOGIN_REQUIRED');
@@ -38,7 +48,7 @@ async function askUser(settings: Settings, signal: AbortSignal): Promise<string>
 
 async function readPassword(source: Settings['password']): Promise<string | undefined> {
   if (source === undefined) return undefined;
-  if (source.kind === 'environment') return source.value;
+  if (source.kind === 'value') return source.value;
   const from = source.kind === 'stdin' ? 'standard input' : source.path;
   let password: string;
   try {

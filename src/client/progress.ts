@@ -37,6 +37,7 @@ export function makeProgress(stream: NodeJS.WritableStream): Progress {
     clearOnComplete: false,
     stopOnComplete: false,
     gracefulExit: false, // Signals are the caller's.
+    forceRedraw: true, // What is printed above moves bars that did not change, too.
     fps: 10,
   });
   const byKey = new Map<string, SingleBar>();
@@ -65,11 +66,15 @@ export function makeProgress(stream: NodeJS.WritableStream): Progress {
       }
     },
     print: (text) => {
-      if (byKey.size > 0 && !stopped) bars.log(text);
+      // Each line takes the place of a bar: the rest of that has to go.
+      if (byKey.size > 0 && !stopped) bars.log(text.replaceAll('\n', '\u001b[K\n'));
       else stream.write(text);
     },
     stop: () => {
-      if (!stopped && byKey.size > 0) bars.stop();
+      if (!stopped && byKey.size > 0) {
+        bars.update(); // Prints what waits to stand above.
+        bars.stop();
+      }
       stopped = true;
     },
   };

@@ -100,8 +100,7 @@ export interface Settings {
   readonly serverGiven: boolean;
   readonly user: string | undefined;
   /** Where the password comes from when it is not asked for. */
-  readonly password:
-    { kind: 'file'; path: string } | { kind: 'stdin' } | { kind: 'environment'; value: string } | undefined;
+  readonly password: { kind: 'file'; path: string } | { kind: 'stdin' } | { kind: 'value'; value: string } | undefined;
   /** Absolute. */
   readonly home: string;
   readonly listen: string | undefined;
@@ -181,7 +180,7 @@ function passwordSource(
   if (flag === '-') return { kind: 'stdin' };
   if (flag !== undefined) return { kind: 'file', path: resolve(cwd, flag) };
   const value = environment['PARLEY_PASSWORD'];
-  if (value !== undefined && value !== '') return { kind: 'environment', value };
+  if (value !== undefined && value !== '') return { kind: 'value', value };
   const path = file?.config.passwordFile;
   return path === undefined || file === undefined ? undefined : { kind: 'file', path: resolve(file.folder, path) };
 }

@@ -5,6 +5,7 @@ import type { Connection } from '../protocol/connection.js';
 import { deferred } from '../protocol/deferred.js';
 import { EXIT, ParleyError } from '../protocol/errors.js';
 import type { FaceContext } from './context.js';
+import { takeStdinPassword } from './credentials.js';
 import { logIn, openFace } from './face.js';
 import { makeOutput } from './output.js';
 import type { Output, OutputOptions, Sinks } from './output.js';
@@ -30,7 +31,9 @@ export interface ShellOptions {
 }
 
 /** Runs until the end of input, `exit` or `logout`; resolves with the exit code. */
-export function runShell(options: ShellOptions): Promise<number> {
+export async function runShell(given: ShellOptions): Promise<number> {
+  const settings = await takeStdinPassword(given.context.settings);
+  const options = { ...given, context: { ...given.context, settings } };
   return process.stdin.isTTY && process.stdout.isTTY ? runInteractive(options) : runScript(options);
 }
 
@@ -106,6 +109,7 @@ class InteractiveShell {
   readonly #waiting: string[] = [];
   #work: Work = { kind: 'idle' };
   #inputEnded = false;
+  #isOver = false;
 
   constructor(
     connection: Connection,
@@ -197,7 +201,8 @@ class InteractiveShell {
         await this.#history.add(line);
         this.#work = { kind: 'idle' };
         if (leaves) this.#leave(code);
-        else this.#next();
+        else if (this.#connection.isOpen) this.#next();
+        else this.#onAgentGone(await this.#connection.closed);
       })
       .catch((thrown: unknown) => this.#ended.reject(thrown as Error));
   }
@@ -213,6 +218,7 @@ class InteractiveShell {
   }
 
   #leave(code: number): void {
+    this.#isOver = true;
     this.#screen.hold();
     if (this.#connection.isOpen) this.#output.notice('the agent goes on in the background; client logout ends it');
     this.#ended.resolve(code);
@@ -220,8 +226,10 @@ class InteractiveShell {
 
   /** The session is over: logged out here or elsewhere, idle for too long, or the agent died. */
   #onAgentGone(reason: ParleyError | undefined): void {
+    if (this.#isOver) return;
     if (this.#work.kind === 'running' && reason === undefined) return; // `logout` itself says so.
-    this.#screen.hold();
+    this.#isOver = true;
+    this.#screen.dismiss();
     if (reason !== undefined) this.#output.error(reason);
     else this.#output.notice('logged out');
     this.#ended.resolve(reason?.exitCode ?? EXIT.done);

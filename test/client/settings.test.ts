@@ -52,7 +52,7 @@ describe('client/settings', () => {
       path: '/typed/f',
     });
     expect(loadSettings({ home, passwordFile: '-' }, environment, '/').password).to.deep.equal({ kind: 'stdin' });
-    expect(loadSettings({ home }, environment, '/').password).to.deep.equal({ kind: 'environment', value: 'p w' });
+    expect(loadSettings({ home }, environment, '/').password).to.deep.equal({ kind: 'value', value: 'p w' });
     expect(loadSettings({ home }, {}, '/').password).to.deep.equal({ kind: 'file', path: join(home, 'secret') });
   });
 

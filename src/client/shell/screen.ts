@@ -80,11 +80,14 @@ export class Screen {
         );
       },
     });
+    // readline forgets rows that pasted text filled, and would draw over what stands above: this comes behind its own listener.
+    if (!this.#isPlain) options.input.on('keypress', this.#noteRows);
     this.#readline.on('line', (line) => options.onLine(line));
     this.#readline.on('SIGINT', () => this.interrupt());
     this.#readline.on('close', () => {
       if (this.#closed) return;
       this.#closed = true;
+      if (!this.#busy) options.output.write('\n'); // The prompt's line ends here.
       options.onEnd();
     });
   }
@@ -126,12 +129,14 @@ export class Screen {
       else this.#bars.print(text);
       return;
     }
-    if (this.#isPlain) output.write(`\n${text}`);
-    else {
-      const { rows } = this.#readline.getCursorPos();
-      output.write(`${rows > 0 ? `\u001b[${rows}A` : ''}\r\u001b[J${text}`);
-    }
+    output.write(this.#erasePrompt() + text);
     this.#drawPrompt();
+  }
+
+  /** Takes the prompt away for good, with what was typed. */
+  dismiss(): void {
+    if (!this.#busy && !this.#closed) this.#options.output.write(this.#erasePrompt());
+    this.hold();
   }
 
   /** Ctrl-C: cancels the command that runs, else drops the line. */
@@ -153,8 +158,18 @@ export class Screen {
   close(): void {
     this.#closed = true;
     this.#gate.isOpen = false;
+    this.#options.input.removeListener('keypress', this.#noteRows);
     this.#readline.close();
     this.#gate.destroy();
+  }
+
+  readonly #noteRows = (): void => void Object.assign(this.#readline, { prevRows: this.#readline.getCursorPos().rows });
+
+  /** Up to the prompt's first row and all below it cleared; without cursor movements a line of its own has to do. */
+  #erasePrompt(): string {
+    if (this.#isPlain) return '\n';
+    const { rows } = this.#readline.getCursorPos();
+    return `${rows > 0 ? `\u001b[${rows}A` : ''}\r\u001b[J`;
   }
 
   #moveToEnd(): void {

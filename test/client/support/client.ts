@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
 
 export const CLIENT = fileURLToPath(new URL('../../../src/client/main.js', import.meta.url));
 
@@ -55,4 +56,13 @@ export function startClient(
 export function runClient(...args: Parameters<typeof startClient>): Promise<Finished> {
   const [home, words, options = {}] = args;
   return startClient(home, words, { input: '', ...options }).finished;
+}
+
+/** `exit code CODE` of what ended with --json. */
+export function refusal({ code, stdout, stderr }: Finished): string {
+  expect(stdout).to.equal('');
+  expect(stderr.trim().split('\n'), stderr).to.have.length(1);
+  const { error } = JSON.parse(stderr) as { error: { code: string; message: string; retryable: boolean } };
+  expect(error).to.include.keys('code', 'message', 'retryable');
+  return `${code} ${error.code}`;
 }

@@ -1,0 +1,246 @@
+import { expect } from 'chai';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ParleyError } from '../../src/protocol/errors.js';
+import { FakeAgent, untilCancelled } from './support/fakeagent.js';
+import { Terminal } from './support/terminal.js';
+
+const PROMPT = 'parley> ';
+const stored = (n: number, text: string): object => ({
+  id: String(n).repeat(32),
+  kind: 'message',
+  from: 'bob',
+  to: 'alice',
+  text,
+  sentAt: '2030-01-01T12:00:00.000Z',
+  unread: true,
+});
+
+describe('client, the shell on a terminal', () => {
+  let agent: FakeAgent;
+  let terminal: Terminal;
+  beforeEach(async () => {
+    agent = await FakeAgent.start({
+      message: () => ({ id: 'a'.repeat(32), delivered: true }),
+      wholast: () => ({ users: [{ user: 'bob', lastSeen: '2030-01-01T12:00:00.000Z', online: true }] }),
+    });
+  });
+  afterEach(async () => {
+    terminal.close();
+    await agent.close();
+  });
+
+  const open = async (words: string[] = [], more: Record<string, string> = {}): Promise<void> => {
+    terminal = new Terminal(agent.home, words, more);
+    await terminal.endsWith(PROMPT);
+  };
+
+  it('prints a message above the half-typed line, which stays whole', async () => {
+    await open();
+    terminal.type('message bob half a line');
+    await terminal.endsWith(`${PROMPT}message bob half a line`);
+    await agent.message('bob', 'hello\u001b[2J');
+    await terminal.shows('hello\\u{1b}[2J');
+    await terminal.endsWith(`${PROMPT}message bob half a line`);
+    expect(terminal.display.lines.at(-2)).to.match(/^\[2030-01-01 12:00\] bob: hello\\u\{1b\}\[2J$/);
+    terminal.type(', and the rest\r');
+    expect((await agent.called('message')).params).to.deep.equal({ user: 'bob', text: 'half a line, and the rest' });
+    await terminal.shows('delivered');
+  });
+
+  it('keeps a line that is longer than the screen, and the cursor within it', async () => {
+    await open();
+    const text = 'message bob ' + 'abcdefghij'.repeat(12);
+    terminal.type(text);
+    await terminal.shows(/(?:abcdefghij\s?){12}$/);
+    terminal.type('\u0001'); // Ctrl-A: to the beginning.
+    await agent.message('bob', 'one');
+    await terminal.shows('bob: one');
+    await agent.message('bob', 'two');
+    await terminal.shows('bob: two');
+    terminal.type('\u001b[C\u001b[C\u0005!\r'); // Ctrl-E: to the end.
+    expect((await agent.called('message')).params['text']).to.equal('abcdefghij'.repeat(12) + '!');
+    await terminal.shows('delivered');
+    const shown = terminal.display.text.split(PROMPT.trim());
+    expect(shown.filter((piece) => piece.includes('abcdefghij'))).to.have.length(1);
+  });
+
+  it('shows what came meanwhile, once, and listens as one that shows', async () => {
+    agent.handlers['inbox'] = async () => {
+      await agent.tell({
+        type: 'message',
+        id: '2'.repeat(32),
+        from: 'bob',
+        to: 'alice',
+        text: 'second',
+        at: '2030-01-01T12:00:00.000Z',
+      });
+      await agent.message('bob', 'third');
+      return { messages: [stored(1, 'first'), stored(2, 'second')] };
+    };
+    await open();
+    await terminal.shows(/first[\s\S]*second[\s\S]*third/);
+    expect(terminal.display.text.match(/second/g)).to.have.length(1);
+    expect(agent.callsOf('listen')).to.deep.equal([{ shows: true }]);
+    expect(agent.callsOf('inbox')).to.deep.equal([{ unread: true }]);
+  });
+
+  it('completes commands and users by Tab', async () => {
+    await open();
+    terminal.type('mess');
+    await terminal.endsWith(`${PROMPT}mess`);
+    terminal.type('\t');
+    await terminal.endsWith(`${PROMPT}message`);
+    terminal.type('b');
+    await terminal.endsWith(`${PROMPT}message b`);
+    terminal.type('\t');
+    await terminal.endsWith(`${PROMPT}message bob`);
+    terminal.type('hi\r');
+    expect((await agent.called('message')).params).to.deep.equal({ user: 'bob', text: 'hi' });
+  });
+
+  it('says what is wrong in a sentence and a code, and goes on', async () => {
+    agent.handlers['message'] = () => {
+      throw new ParleyError('BLOCKED', { user: 'bob' });
+    };
+    await open();
+    terminal.type('message bob hi\r');
+    await terminal.shows('bob does not take this from you [BLOCKED]');
+    terminal.type('messag bob hi\r');
+    await terminal.shows('did you mean message?');
+    terminal.type('help whoelse\r');
+    await terminal.shows('client whoelse');
+    terminal.type('listen\r');
+    await terminal.shows('listens all the time');
+    await terminal.endsWith(PROMPT);
+  });
+
+  it('drops the line on Ctrl-C, and cancels the command that runs', async () => {
+    agent.handlers['whoelse'] = (_, call) => untilCancelled(call);
+    await open();
+    terminal.type('message bob never');
+    await terminal.endsWith(`${PROMPT}message bob never`);
+    terminal.type('\u0003');
+    await terminal.endsWith(PROMPT);
+    await terminal.shows('never^C');
+    terminal.type('whoelse\r');
+    const { call } = await agent.called('whoelse');
+    const cancelled = new Promise((resolve) => call.signal.addEventListener('abort', resolve));
+    terminal.type('\u0003');
+    await cancelled;
+    await terminal.shows('[CANCELLED]');
+    await terminal.endsWith(PROMPT);
+    expect(agent.callsOf('message')).to.deep.equal([]);
+  });
+
+  it('keeps what is typed while a command runs', async () => {
+    let finish: (result: object) => void = () => undefined;
+    agent.handlers['whoelse'] = () => new Promise<object>((resolve) => (finish = resolve));
+    await open();
+    terminal.type('whoelse\r');
+    await agent.called('whoelse');
+    terminal.type('message bob queued\rmessage bob ha');
+    await agent.message('carol', 'meanwhile');
+    await terminal.shows('carol: meanwhile');
+    finish({ users: ['zoe'] });
+    await agent.called('message');
+    await terminal.endsWith(`${PROMPT}message bob ha`);
+    expect(agent.callsOf('message')).to.deep.equal([{ user: 'bob', text: 'queued' }]);
+    expect(terminal.display.text).to.match(
+      /carol: meanwhile\nzoe\nparley> message bob queued\ndelivered\nparley> message bob ha$/,
+    );
+  });
+
+  it('draws bars, and prints messages above them', async () => {
+    const state = (bytes: number): object => ({
+      type: 'transfer',
+      transfer: {
+        file: 'f',
+        direction: 'download',
+        state: 'running',
+        sizeBytes: 100,
+        bytes,
+        rate: 5,
+        secondsLeft: 9,
+        sources: [{ user: 'bob', bytes, rate: 5 }],
+      },
+    });
+    let go: () => void = () => undefined;
+    agent.handlers['download'] = async (_, call) => {
+      await call.emit(state(50));
+      await new Promise<void>((resolve) => (go = resolve));
+      await call.emit(state(100));
+      return { file: 'f', path: '/f', sizeBytes: 100, chunks: [0], held: [0], complete: true, sources: [] };
+    };
+    await open();
+    terminal.type('download f\r');
+    await terminal.shows(/50 B of 100 B {2}5 B\/s {2}9 s left/);
+    await agent.message('bob', 'see you');
+    await terminal.shows(/bob: see you[\s\S]*50 B of 100 B/);
+    go();
+    await terminal.shows(/f: complete/);
+    await terminal.endsWith(PROMPT);
+    expect(terminal.display.text).to.contain('100 B of 100 B');
+  });
+
+  it('leaves on Ctrl-D and exit, and the agent goes on', async () => {
+    await open();
+    terminal.type('\u0004');
+    expect(await terminal.ended).to.equal(0);
+    expect(terminal.display.text).to.contain('the agent goes on');
+    await open();
+    terminal.type('nonsense\rexit\r');
+    expect(await terminal.ended).to.equal(0);
+    expect(agent.callsOf('logout')).to.deep.equal([]);
+  });
+
+  it('ends with logout', async () => {
+    agent.handlers['logout'] = () => {
+      setTimeout(() => void agent.hangUp(), 10);
+      return {};
+    };
+    await open();
+    terminal.type('logout\r');
+    expect(await terminal.ended).to.equal(0);
+    expect(terminal.display.text).to.contain('logged out').and.not.contain('goes on');
+  });
+
+  it('ends when the session does, and says why', async () => {
+    await open();
+    terminal.type('half');
+    await terminal.endsWith(`${PROMPT}half`);
+    await agent.hangUp(new ParleyError('LOGIN_REQUIRED'));
+    expect(await terminal.ended).to.equal(4);
+    expect(terminal.display.text).to.contain('[LOGIN_REQUIRED]');
+  });
+
+  it('remembers lines for the next time, but not what is private', async () => {
+    agent.handlers['private'] = () => ({ id: 'a'.repeat(32), delivered: true });
+    await open();
+    terminal.type('message bob first\r');
+    await agent.called('message');
+    terminal.type('private bob secret\r');
+    await agent.called('private');
+    await terminal.endsWith(PROMPT);
+    terminal.type('exit\r');
+    await terminal.ended;
+    expect(readFileSync(join(agent.home, 'history'), 'utf8'))
+      .to.contain('message bob first')
+      .and.not.contain('secret');
+    await open();
+    terminal.type('\u001b[A\u001b[A');
+    await terminal.endsWith(`${PROMPT}message bob first`);
+  });
+
+  it('works on a terminal that can do nothing', async () => {
+    await open([], { TERM: 'dumb' });
+    terminal.type('whoelse\r');
+    await terminal.shows('carol');
+    await agent.message('bob', 'hello');
+    await terminal.shows('bob: hello');
+    // eslint-disable-next-line no-control-regex -- that is the point
+    expect(terminal.raw).not.to.match(/\u001b/);
+    terminal.type('exit\r');
+    expect(await terminal.ended).to.equal(0);
+  });
+});
