@@ -27,7 +27,7 @@ export const MAX_BLOCKS_UNDER_WAY = 64;
 /** Milliseconds between looks at what no event tells: stalls, retries, blocks to overtake. */
 export const TICK_MS = 200;
 /** Milliseconds between questions for new holders and newly held chunks. */
-export const REFRESH_MS = 3_000;
+export const REFRESH_MS = 1_000;
 /** The same while something is wanted that nobody linked has. */
 export const STARVED_REFRESH_MS = 1_000;
 /** Milliseconds without any holder to ask after which the download gives up: time for one that restarts to be back. */
