@@ -43,7 +43,8 @@ export interface DownloadsOptions {
 export class Downloads {
   readonly #options: DownloadsOptions;
   readonly #stopped = new AbortController();
-  readonly #running = new Set<Promise<unknown>>();
+  /** By target. */
+  readonly #running = new Map<string, Running>();
 
   constructor(options: DownloadsOptions) {
     this.#options = options;
@@ -58,31 +59,32 @@ export class Downloads {
     signal: AbortSignal,
     onState: (state: TransferState) => void,
   ): Promise<DownloadAnswer> {
-    const running = this.#run(request, AbortSignal.any([signal, this.#stopped.signal]), onState);
-    this.#running.add(running);
-    try {
-      return await running;
-    } finally {
-      this.#running.delete(running);
+    const either = AbortSignal.any([signal, this.#stopped.signal]);
+    const { session, library } = this.#options;
+    const registered = await fetchManifest(session, request.file, either);
+    const chunks = wantedChunks(request, registered);
+    const path = await targetPath(request, registered.file);
+    await library.started;
+    // One that was interrupted is writing down what it has: it is gone in a moment.
+    for (let other = this.#running.get(path); other !== undefined; other = this.#running.get(path)) {
+      if (!other.signal.aborted) throw new ParleyError('TARGET_BUSY', { path, pid: process.pid });
+      await other.done;
     }
+    const answer = this.#run({ request, registered, chunks, path, signal: either, onState });
+    const running = { signal: either, done: answer.then(ignore, ignore) };
+    this.#running.set(path, running);
+    return answer.finally(() => this.#running.delete(path));
   }
 
   /** Interrupts what is running, and waits for it. */
   async close(): Promise<void> {
     this.#stopped.abort();
-    await Promise.allSettled(this.#running);
+    await Promise.all([...this.#running.values()].map(({ done }) => done));
   }
 
-  async #run(
-    request: DownloadRequest,
-    signal: AbortSignal,
-    onState: (state: TransferState) => void,
-  ): Promise<DownloadAnswer> {
-    const { session, library } = this.#options;
-    const registered = await fetchManifest(session, request.file, signal);
-    const chunks = wantedChunks(request, registered);
-    const path = await targetPath(request, registered.file);
-    await library.started;
+  async #run(job: Job): Promise<DownloadAnswer> {
+    const { library } = this.#options;
+    const { request, registered, chunks, path, signal } = job;
     const overwrite = request.overwrite ?? false;
     if (await this.#isThere(path, registered, overwrite, signal))
       return whole(registered, path, { alreadyThere: true });
@@ -92,7 +94,7 @@ export class Downloads {
     const sizeBytes = chunks.reduce((sum, chunk) => sum + chunkRange(part.plan, chunk).length, 0);
     const tracked = this.#options.transfers.begin(registered.file, sizeBytes);
     try {
-      const got = await this.#fetchAndFinish(holding, registered, chunks, { request, signal, tracked, onState });
+      const got = await this.#fetchAndFinish(holding, registered, chunks, { ...job, tracked });
       const held = [...numbersIn(part.heldChunks(), part.plan.chunks)];
       await library.announced(registered.file);
       tracked.end(undefined);
@@ -255,12 +257,25 @@ export class Downloads {
   }
 }
 
-interface Attempt {
-  readonly request: DownloadRequest;
+interface Running {
   readonly signal: AbortSignal;
-  readonly tracked: Tracked;
+  /** Resolves whatever the end. */
+  readonly done: Promise<void>;
+}
+
+interface Job {
+  readonly request: DownloadRequest;
+  readonly registered: Registered;
+  readonly chunks: readonly number[];
+  /** The target. */
+  readonly path: string;
+  readonly signal: AbortSignal;
   readonly onState: (state: TransferState) => void;
 }
+
+type Attempt = Pick<Job, 'request' | 'signal' | 'onState'> & { readonly tracked: Tracked };
+
+const ignore = (): void => undefined;
 
 function joinResults(a: DownloadResult, b: DownloadResult): DownloadResult {
   const bytes = new Map<string, number>();

@@ -283,7 +283,7 @@ export class Library implements Shares {
       identity: record.state.identity,
       digests: this.#digests,
       clock,
-      onSuspect: () => void this.#recheck(holding),
+      onSuspect: () => this.#recheck(holding),
     });
     const holding: WholeHolding = { kind: 'whole', record, share };
     this.#holdings.set(path, holding);
@@ -295,25 +295,23 @@ export class Library implements Shares {
     return holding;
   }
 
-  /** The file looks changed: nothing of it is offered until it turned out to be the same bytes. Never rejects. */
+  /** The file looks changed: it is withdrawn unless it turns out to be the same bytes. Never rejects. */
   async #recheck(holding: WholeHolding): Promise<void> {
     const { record, share } = holding;
-    await share.close();
-    if (this.#holdings.get(record.path) !== holding) return;
-    void this.#announcer.tell(record.file);
     try {
       const found = await this.#stillThere(record);
       if (this.#holdings.get(record.path) !== holding) return;
       if (found === undefined) {
         this.#holdings.delete(record.path);
         await this.#withdraw(record);
-        return;
+      } else {
+        await this.#options.index.put(found);
+        this.#holdWhole(found);
       }
-      await this.#options.index.put(found);
-      this.#holdWhole(found);
-      await this.#announcer.tell(record.file);
     } catch (thrown) {
       this.#complain(thrown);
+    } finally {
+      await share.close();
     }
   }
 

@@ -21,8 +21,11 @@ export interface WholeShareOptions {
   readonly identity: FileIdentity;
   readonly digests: DigestStore;
   readonly clock: Clock;
-  /** Called once: the file is not what it was, or cannot be read. Nothing is served from then on. */
-  readonly onSuspect: () => void;
+  /**
+   * Called once, when the file is not what it was, or cannot be read: finds out, and puts a new share in the place of this one when
+   * the bytes are the same. Never rejects.
+   */
+  readonly onSuspect: () => Promise<void>;
 }
 
 export class WholeShare implements Share {
@@ -32,7 +35,8 @@ export class WholeShare implements Share {
   #source: Promise<Source> | undefined;
   #reading = 0;
   #cancelClose: () => void = () => undefined;
-  #usable = true;
+  #suspicion: Promise<void> | undefined;
+  #closed = false;
 
   constructor(options: WholeShareOptions) {
     this.#options = options;
@@ -40,18 +44,19 @@ export class WholeShare implements Share {
     this.plan = options.plan;
   }
 
+  /** False once it is known that the file is another one now. */
   get usable(): boolean {
-    return this.#usable;
+    return !this.#closed;
   }
 
   heldChunks(): Buffer {
     const held = new BitSet(this.plan.chunks);
-    if (this.#usable) for (let chunk = 0; chunk < this.plan.chunks; chunk++) held.add(chunk);
+    if (this.usable) for (let chunk = 0; chunk < this.plan.chunks; chunk++) held.add(chunk);
     return held.toBytes();
   }
 
   hasChunk(chunk: number): boolean {
-    return this.#usable && chunk < this.plan.chunks;
+    return this.usable && chunk < this.plan.chunks;
   }
 
   blockDigests(chunk: number): Buffer | undefined {
@@ -59,8 +64,9 @@ export class WholeShare implements Share {
     return digests.read(root, this.plan, chunk);
   }
 
+  /** @throws ParleyError CHUNK_GONE once it is decided what became of the file: another share may have its bytes then */
   async read(block: number, target: Uint8Array, targetOffset: number): Promise<number> {
-    if (!this.#usable) throw new ParleyError('CHUNK_GONE', { file: this.file, chunk: 0 });
+    if (this.#closed || this.#suspicion !== undefined) return this.#gone();
     this.#cancelClose();
     this.#reading += 1;
     try {
@@ -68,8 +74,7 @@ export class WholeShare implements Share {
       this.#source ??= openSource({ path, identity, plan: this.plan });
       return await (await this.#source).read(block, target, targetOffset);
     } catch (thrown) {
-      this.#suspect();
-      throw thrown;
+      return await this.#gone(thrown);
     } finally {
       this.#reading -= 1;
       if (this.#reading === 0) this.#closeLater();
@@ -78,14 +83,13 @@ export class WholeShare implements Share {
 
   /** Serves no more, and closes the file after the reads under way. */
   async close(): Promise<void> {
-    this.#usable = false;
+    this.#closed = true;
     await this.#closeSource();
   }
 
-  #suspect(): void {
-    if (!this.#usable) return;
-    this.#usable = false;
-    this.#options.onSuspect();
+  async #gone(cause?: unknown): Promise<never> {
+    if (!this.#closed) await (this.#suspicion ??= this.#options.onSuspect());
+    throw new ParleyError('CHUNK_GONE', { file: this.file, chunk: 0 }, { cause });
   }
 
   #closeLater(): void {

@@ -46,12 +46,16 @@ export async function connectFace(home: string): Promise<Connection> {
 export class Heard {
   readonly all: FaceEvent[] = [];
   readonly ended: Promise<unknown>;
+  /** Resolves when the agent has taken the call: it hears everything from then on. */
+  readonly attached: Promise<unknown>;
   #waiters: (() => void)[] = [];
 
   constructor(face: Connection, shows = false) {
     this.ended = face
       .call(agentCommands.listen, { shows }, { onEvent: (event) => this.#take(faceEvent.parse(event)) })
       .catch((error: unknown) => error);
+    // Calls are taken in order.
+    this.attached = face.call(agentCommands.status, {});
   }
 
   /** The first event that fits, already heard or still to come. */
