@@ -1,5 +1,5 @@
 /** Reading files: what a file is to us, positional reads, and one pass over it that notices a change. */
-import { constants } from 'node:fs';
+import { constants, writeSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
@@ -86,6 +86,12 @@ export async function writeFully(file: FileHandle, bytes: Uint8Array, position: 
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
     done += bytesWritten;
   }
+}
+
+/** As `writeFully`, on this thread. */
+export function writeFullySync(fd: number, bytes: Uint8Array, position: number): void {
+  let done = 0;
+  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
 }
 
 /**

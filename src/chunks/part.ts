@@ -8,7 +8,7 @@ import { BitSet } from './bits.js';
 import { Claims } from './claims.js';
 import { chunkCountOf, loadXxHash64, manifestRoot } from './digest.js';
 import type { XxHash64 } from './digest.js';
-import { identityOf, readFully, writeFully } from './files.js';
+import { identityOf, readFully, writeFully, writeFullySync } from './files.js';
 import type { FileIdentity } from './files.js';
 import { unwritable } from './fserrors.js';
 import { takeLock } from './lock.js';
@@ -186,6 +186,23 @@ export class Part {
     } finally {
       this.#writes.delete(write);
     }
+  }
+
+  /**
+   * As `write`, at once on this thread: bytes that were just checked are in its cache still, and nobody has to be woken. Keeps the
+   * loop as long as the disk takes.
+   * @throws ParleyError DISK_FULL (with a reason), as `write`
+   */
+  writeNow(block: number, bytes: Uint8Array): boolean {
+    const { length, offset } = this.#expectWritable(block);
+    if (bytes.length !== length) throw new RangeError(`block ${block} has ${length} bytes, not ${bytes.length}`);
+    if (this.#held.has(block)) return false;
+    try {
+      writeFullySync(this.#file.fd, bytes, offset);
+    } catch (error) {
+      throw unwritable(this.#paths.part, error);
+    }
+    return this.#written(block);
   }
 
   /** Counts a block whose verified bytes the caller wrote to `fd` at the block's offset. Returns whether it made its chunk whole. */

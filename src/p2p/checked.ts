@@ -26,21 +26,20 @@ export class CheckedBlocks {
   }
 
   /**
-   * A block as the manifest wants it.
+   * Fills `into` with a block as the manifest wants it. `into` must not be used again when this fails.
    * @throws ParleyError HASH_MISMATCH when the holder lied; what the holder refuses with; PEER_UNREACHABLE; CANCELLED
    */
-  async fetch(holder: Holder, ref: BlockRef, signal: AbortSignal): Promise<Buffer> {
+  async fetch(holder: Holder, ref: BlockRef, into: Buffer, signal: AbortSignal): Promise<void> {
     const { ledger, part, root } = this.#options;
     const alone = ledger.blocksOf(ref.chunk) === 1;
     if (!alone) await this.#learnDigests(holder, ref.chunk, signal);
     const params = { root, chunk: ref.chunk, block: ref.block };
-    const bytes = await this.#ask(holder, (link) => askBlock(link.connection, params, ledger.bytesOf(ref), signal));
+    const bytes = await this.#ask(holder, (link) => askBlock(link.connection, params, into, signal));
     const digest = blockDigest(bytes);
     // The only block of its chunk is checked by the chunk's digest: there is nothing to ask first.
     if (alone) part.learn(ref.chunk, digest);
     const digests = part.blockDigests(ref.chunk);
     if (digests === undefined || !digest.equals(digestAt(digests, ref.block))) throw this.#lie();
-    return bytes;
   }
 
   /** Makes sure that the chunk's block digests are known, from whichever holder. */

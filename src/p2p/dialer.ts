@@ -1,7 +1,7 @@
 /** Opens direct links to peers that the server introduced (R8). */
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
-import type { TLSSocket } from 'node:tls';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { sameKey } from '../protocol/certificate.js';
 import type { Identity } from '../protocol/certificate.js';
 import type { Introduction } from '../protocol/commands/server/introduce.js';
@@ -10,6 +10,7 @@ import type { Clock } from '../protocol/clock.js';
 import { Connection } from '../protocol/connection.js';
 import { ParleyError } from '../protocol/errors.js';
 import { makeHello } from '../protocol/hello.js';
+import { Landing } from '../protocol/landing.js';
 import { LINK_DEADLINE_MS, LINK_PAUSE_ABOVE_BYTES, linkLost, linkTlsOptions, provenKey } from './link.js';
 import type { PeerLink } from './link.js';
 import { keyChanged } from './pins.js';
@@ -47,8 +48,9 @@ export async function dialPeer(options: DialOptions): Promise<PeerLink> {
   );
   const signal = options.signal === undefined ? late.signal : AbortSignal.any([late.signal, options.signal]);
   try {
-    const socket = await secured(options, signal);
-    const connection = await greeted(socket, options, signal);
+    const landing = new Landing();
+    const socket = await secured(options, landing, signal);
+    const connection = await greeted(socket, options, landing, signal);
     return { id, peer, publicKey, purpose, connection, bytesReceived: () => socket.bytesRead };
   } catch (thrown) {
     if (options.signal?.aborted === true) throw new ParleyError('CANCELLED', {}, { cause: thrown });
@@ -61,11 +63,13 @@ export async function dialPeer(options: DialOptions): Promise<PeerLink> {
 }
 
 /** A TLS socket to whoever has the introduced key; nothing was sent over it yet. */
-async function secured(options: DialOptions, signal: AbortSignal): Promise<TLSSocket> {
+async function secured(options: DialOptions, { onread }: Landing, signal: AbortSignal): Promise<TLSSocket> {
   signal.throwIfAborted();
   // Only addresses: a name would be looked up, and tell others whom we are about to call.
   if (isIP(options.host) === 0) throw new Error('its address is not an IP address');
-  const socket = connect({ ...linkTlsOptions(options.identity), host: options.host, port: options.port });
+  // `onread` is documented for TLS, too, and missing from its types only.
+  const settings: ConnectionOptions & Pick<Landing, 'onread'> = { ...linkTlsOptions(options.identity), onread };
+  const socket = connect({ ...settings, host: options.host, port: options.port });
   socket.setNoDelay(true);
   try {
     await new Promise<void>((resolve, reject) => {
@@ -87,11 +91,17 @@ async function secured(options: DialOptions, signal: AbortSignal): Promise<TLSSo
 }
 
 /** The connection, once the other end has judged our certificate and hello: only its own hello says so. */
-async function greeted(socket: TLSSocket, options: DialOptions, signal: AbortSignal): Promise<Connection> {
+async function greeted(
+  socket: TLSSocket,
+  options: DialOptions,
+  landing: Landing,
+  signal: AbortSignal,
+): Promise<Connection> {
   const { id, purpose, peer, publicKey } = options.introduction;
   const connection = new Connection(socket, {
     hello: makeHello('peer', { introduction: id, purpose }),
     end: 'dialer',
+    landing,
     pauseAboveBytes: LINK_PAUSE_ABOVE_BYTES,
     lost: linkLost(peer),
     ...(options.clock === undefined ? {} : { clock: options.clock }),

@@ -10,6 +10,7 @@ import { systemClock } from '../protocol/clock.js';
 import type { Clock } from '../protocol/clock.js';
 import { ParleyError, toParleyError } from '../protocol/errors.js';
 import type { Manifest } from '../protocol/values.js';
+import { BlockWriter } from './blockwriter.js';
 import { CheckedBlocks } from './checked.js';
 import { askHeld, numbersIn } from './fetch.js';
 import { Holders } from './holders.js';
@@ -22,8 +23,8 @@ import { RateLimit } from './rate.js';
 
 /** Holders asked at once unless the user says otherwise. */
 export const DEFAULT_JOBS = 8;
-/** Blocks under way in all: 64 MiB at most, whatever the number of holders. */
-export const MAX_BLOCKS_UNDER_WAY = 64;
+/** Blocks on the wire, being checked or being written in all: 32 MiB at most, whatever the number of holders and the disk's speed. */
+export const MAX_BLOCKS_UNDER_WAY = 32;
 /** Milliseconds between looks at what no event tells: stalls, retries, blocks to overtake. */
 export const TICK_MS = 200;
 /** Milliseconds between questions for new holders and newly held chunks. */
@@ -46,7 +47,7 @@ export interface DownloadOptions {
   readonly file: string;
   readonly manifest: Manifest;
   /** Where blocks go. Neither finished nor closed here. */
-  readonly part: Pick<Part, 'plan' | 'has' | 'hasChunk' | 'missing' | 'learn' | 'blockDigests' | 'write'>;
+  readonly part: Pick<Part, 'plan' | 'has' | 'hasChunk' | 'missing' | 'learn' | 'blockDigests' | 'write' | 'writeNow'>;
   /** The chunks to fetch; those that are there already cost nothing. */
   readonly chunks: Iterable<number>;
   /** Who holds what now (`locate` of the server); may fail while the server is away. `bitmap` is base64. */
@@ -95,6 +96,9 @@ class Download {
   readonly #holders: Holders;
   readonly #limit: RateLimit | undefined;
   readonly #checked: CheckedBlocks;
+  readonly #writer: BlockWriter;
+  /** Room for blocks that nobody uses now: never more than MAX_BLOCKS_UNDER_WAY. */
+  readonly #slots: Buffer[] = [];
   #fatal: ParleyError | undefined;
   #wake: () => void = () => undefined;
   /** When to ask next who holds what; not while it is being asked. */
@@ -116,6 +120,7 @@ class Download {
     this.#ledger = new Ledger(part, options.chunks, this.#clock);
     const { file, manifest } = options;
     this.#checked = new CheckedBlocks({ file, root: manifest.root, part, ledger: this.#ledger });
+    this.#writer = new BlockWriter(part, this.#clock);
     this.#picker = new Picker({
       wanted: this.#ledger.wanted,
       blocksOf: (chunk) => this.#ledger.blocksOf(chunk),
@@ -267,8 +272,15 @@ class Download {
     holder.requests.set(key, request);
     try {
       if (this.#abort.signal.aborted) return;
-      await this.#limit?.take(this.#ledger.bytesOf(ref), request.signal);
-      await this.#keep(holder, ref, await this.#checked.fetch(holder, ref, request.signal));
+      const length = this.#ledger.bytesOf(ref);
+      await this.#limit?.take(length, request.signal);
+      const slot = this.#slots.pop() ?? Buffer.allocUnsafeSlow(this.#ledger.largestBlock);
+      const bytes = slot.subarray(0, length);
+      await this.#checked.fetch(holder, ref, bytes, request.signal);
+      this.#picker.received(holder.user, ref, this.#clock.monotonicMs());
+      this.#pump();
+      await this.#keep(holder, ref, bytes);
+      this.#slots.push(slot);
     } catch (thrown) {
       if (!request.signal.aborted) this.#refused(holder, ref.chunk, toParleyError(thrown));
     } finally {
@@ -281,13 +293,13 @@ class Download {
   /** Writes a checked block, and takes it back from whoever else was asked for it. */
   async #keep(holder: Holder, ref: BlockRef, bytes: Buffer): Promise<void> {
     try {
-      await this.#options.part.write(this.#ledger.numberOf(ref), bytes);
+      await this.#writer.write(this.#ledger.numberOf(ref), bytes);
     } catch (thrown) {
       this.#fail(toParleyError(thrown));
       return;
     }
     holder.failures = 0;
-    const arrival = this.#picker.arrived(holder.user, ref, this.#clock.monotonicMs());
+    const arrival = this.#picker.arrived(holder.user, ref);
     if (arrival === undefined) return;
     this.#ledger.note(ref, holder, arrival.chunkComplete);
     for (const user of arrival.alsoAsked) this.#holders.get(user)?.requests.get(requestKey(ref))?.abort();

@@ -11,15 +11,18 @@ export type Answer = { readonly kind: 'bytes'; readonly bytes: Buffer } | { read
 /** How long the link may be silent is judged by whoever asks, for all its requests together. */
 const NO_DEADLINE = { deadlineMs: Infinity };
 
-/** @throws ParleyError what the other end refuses with; PEER_UNREACHABLE when the link is lost; CANCELLED */
+/**
+ * A block of `length` bytes, which lands in `into`. `into` must not be used again when this fails or gives a wrong length.
+ * @throws ParleyError what the other end refuses with; PEER_UNREACHABLE when the link is lost; CANCELLED
+ */
 export async function askBlock(
   connection: Connection,
   params: { root: Digest; chunk: number; block: number },
-  length: number,
+  into: Buffer,
   signal: AbortSignal,
 ): Promise<Answer> {
-  return collect(length, (onBytes) =>
-    connection.call(peerCommands.fetchBlock, params, { ...NO_DEADLINE, signal, onBytes }),
+  return collect(into, (onBytes) =>
+    connection.call(peerCommands.fetchBlock, params, { ...NO_DEADLINE, signal, onBytes, into }),
   );
 }
 
@@ -30,7 +33,7 @@ export async function askDigests(
   blocks: number,
   signal: AbortSignal,
 ): Promise<Answer> {
-  return collect(blocks * DIGEST_BYTES, (onBytes) =>
+  return collect(Buffer.allocUnsafe(blocks * DIGEST_BYTES), (onBytes) =>
     connection.call(peerCommands.blockDigests, params, { ...NO_DEADLINE, signal, onBytes }),
   );
 }
@@ -41,24 +44,22 @@ export async function askHeld(connection: Connection, root: Digest, signal: Abor
   return Buffer.from(bitmap, 'base64');
 }
 
-/** Runs a call that should give exactly `length` bytes; gives up as soon as there are more. */
-async function collect(length: number, call: (onBytes: (bytes: Buffer) => void) => Promise<unknown>): Promise<Answer> {
-  const pieces: Buffer[] = [];
+/** Runs a call that should fill `into` with its bytes; gives up as soon as there are more. */
+async function collect(into: Buffer, call: (onBytes: (bytes: Buffer) => void) => Promise<unknown>): Promise<Answer> {
   let have = 0;
-  const tooMuch = (): boolean => have > length;
+  const tooMuch = (): boolean => have > into.length;
   try {
     await call((bytes) => {
+      const at = have;
       have += bytes.length;
       if (tooMuch()) throw new ParleyError('CANCELLED');
-      pieces.push(bytes);
+      const landed = bytes.buffer === into.buffer && bytes.byteOffset === into.byteOffset + at;
+      if (!landed) bytes.copy(into, at);
     });
   } catch (thrown) {
     if (!tooMuch()) throw thrown;
   }
-  const [first] = pieces;
-  if (have !== length) return { kind: 'wrong length' };
-  // A block comes in one piece as a rule, and is not copied then.
-  return { kind: 'bytes', bytes: pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces, length) };
+  return have === into.length ? { kind: 'bytes', bytes: into } : { kind: 'wrong length' };
 }
 
 /** The numbers below `size` whose bits are set in a bitmap. */

@@ -2,6 +2,7 @@
 import type { Part } from '../chunks/part.js';
 import { blockPlace, blocksOfChunk, chunkRange } from '../chunks/plan.js';
 import type { Clock } from '../protocol/clock.js';
+import { BLOCK_BYTES } from '../protocol/limits.js';
 import type { Holder } from './holders.js';
 import type { BlockRef } from './picker.js';
 import { RateMeter } from './rate.js';
@@ -56,6 +57,11 @@ export class Ledger {
 
   blocksOf(chunk: number): number {
     return blocksOfChunk(this.#part.plan, chunk).count;
+  }
+
+  /** Bytes of the largest block. */
+  get largestBlock(): number {
+    return Math.min(BLOCK_BYTES, this.#part.plan.shortChunkBytes + 1);
   }
 
   /** The block's number in the file. */

@@ -61,9 +61,12 @@ interface Holder {
   readonly chunks: Set<number>;
   /** How many of its chunks that are not begun have 1, 2, ... holders: rarities it has nothing of are not searched. */
   readonly ofRarity: number[];
+  /** What it was asked for and is not written. */
   readonly flights: Set<Flight>;
-  flyingBytes: number;
-  /** Milliseconds from asking to verified block, smoothed; undefined until the first one. */
+  /** Those of them that have not come. */
+  readonly onTheWire: Set<Flight>;
+  wireBytes: number;
+  /** Milliseconds from asking to the block, smoothed; undefined until the first one. */
   typicalMs: number | undefined;
   /** Requests that may be open: one more with each block that came soon, half as many after a late one. */
   window: number;
@@ -154,18 +157,26 @@ export class Picker {
     if (flight === undefined) return undefined;
     flight.asked.set(id, now);
     holder.flights.add(flight);
-    holder.flyingBytes += flight.bytes;
+    holder.onTheWire.add(flight);
+    holder.wireBytes += flight.bytes;
     return { chunk: flight.chunk, block: flight.block };
   }
 
+  /** The block came from this holder, right: more may be asked of it. It is not there for good until it `arrived`. */
+  received(id: string, ref: BlockRef, now: number): void {
+    const flight = this.#flights.get(flightKey(ref));
+    const holder = this.#holders.get(id);
+    const askedAt = flight?.asked.get(id);
+    if (flight === undefined || holder === undefined || askedAt === undefined) return;
+    noteTime(holder, now - askedAt);
+    if (holder.onTheWire.delete(flight)) holder.wireBytes -= flight.bytes;
+  }
+
   /** The block came from this holder, was verified and written; undefined when it had come from another before. */
-  arrived(id: string, ref: BlockRef, now: number): Arrival | undefined {
+  arrived(id: string, ref: BlockRef): Arrival | undefined {
     const flight = this.#flights.get(flightKey(ref));
     const chunk = this.#chunks.get(ref.chunk);
     if (flight === undefined || chunk?.begun === undefined) return undefined;
-    const holder = this.#holders.get(id);
-    const askedAt = flight.asked.get(id);
-    if (holder !== undefined && askedAt !== undefined) noteTime(holder, now - askedAt);
     for (const asked of flight.asked.keys()) land(this.#holders.get(asked), flight);
     this.#flights.delete(flightKey(ref));
     chunk.begun.missing -= 1;
@@ -183,7 +194,7 @@ export class Picker {
 
   /** Blocks asked of this holder that have not come, oldest first. */
   flyingFrom(id: string): readonly BlockRef[] {
-    return [...(this.#holders.get(id)?.flights ?? [])];
+    return [...(this.#holders.get(id)?.onTheWire ?? [])];
   }
 
   /** Whether somebody else has all the chunks that blocks were asked of from this holder. */
@@ -309,7 +320,8 @@ function newHolder(id: string): Holder {
     chunks: new Set(),
     ofRarity: [],
     flights: new Set(),
-    flyingBytes: 0,
+    onTheWire: new Set(),
+    wireBytes: 0,
     typicalMs: undefined,
     window: LEAST_REQUESTS,
     idle: false,
@@ -318,8 +330,8 @@ function newHolder(id: string): Holder {
 
 /** A holder that has not sent one good block is asked for one at a time: a liar wastes no more than that. */
 function isFull(holder: Holder): boolean {
-  if (holder.typicalMs === undefined) return holder.flights.size > 0;
-  return holder.flyingBytes >= WINDOW_BYTES || holder.flights.size >= holder.window;
+  if (holder.typicalMs === undefined) return holder.onTheWire.size > 0;
+  return holder.wireBytes >= WINDOW_BYTES || holder.onTheWire.size >= holder.window;
 }
 
 function noteTime(holder: Holder, took: number): void {
@@ -332,7 +344,9 @@ function noteTime(holder: Holder, took: number): void {
 }
 
 function land(holder: Holder | undefined, flight: Flight): void {
-  if (holder?.flights.delete(flight) === true) holder.flyingBytes -= flight.bytes;
+  if (holder === undefined) return;
+  holder.flights.delete(flight);
+  if (holder.onTheWire.delete(flight)) holder.wireBytes -= flight.bytes;
 }
 
 /** A block that is late already is taken to need as long again as it has taken so far. */

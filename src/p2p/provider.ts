@@ -19,8 +19,8 @@ import { Slots } from './slots.js';
 
 /** Blocks served at once, each with a buffer of 1 MiB: keeps disk and wire busy, and the agent small. */
 export const SERVED_AT_ONCE = 16;
-/** The same for one user: one block is read while the one before is sent. */
-export const SERVED_AT_ONCE_PER_USER = 2;
+/** The same for one user: some blocks are read while the one before is sent. */
+export const SERVED_AT_ONCE_PER_USER = 4;
 /** Requests of one user that wait; asking further ahead gains nothing. */
 export const WAITING_PER_USER = 128;
 /** Milliseconds in which a block must have left, 9 KB/s: an end that does not read holds a buffer no longer. */

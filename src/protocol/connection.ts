@@ -18,6 +18,7 @@ import type { Frame, FrameCaps } from './frame.js';
 import { parseHello } from './hello.js';
 import type { Hello } from './hello.js';
 import { decodeJson, encodeJson } from './json.js';
+import type { Landing } from './landing.js';
 import { LOGIN_DEADLINE_MS, MAX_QUEUED_EVENT_BYTES } from './limits.js';
 import { Wire } from './wire.js';
 
@@ -31,6 +32,8 @@ export interface ConnectionOptions {
   readonly clock?: Clock;
   /** Queued output in bytes above which nothing more is read (default 256 KiB). Links that stream blocks both ways need more than a block. */
   readonly pauseAboveBytes?: number;
+  /** The duplex was opened with its `onread`: blocks land where `into` of their call says, without a copy. */
+  readonly landing?: Landing | undefined;
   /** What calls fail with when the connection is lost. */
   readonly lost?: (reason: string) => ParleyError;
   /** Events of the connection itself, unchecked. */
@@ -62,6 +65,8 @@ export class Connection {
       clock,
       caps: options.caps ?? FULL_CAPS,
       pauseAboveBytes: options.pauseAboveBytes ?? MAX_QUEUED_EVENT_BYTES,
+      bodyFor: (kind, id, bytes) => (kind === 'data' ? this.#outgoing.bodyFor(id, bytes) : undefined),
+      landing: options.landing,
       onFrame: (frame) => this.#receive(frame),
       onClose: (error) => this.#onClose(error),
     });

@@ -69,15 +69,36 @@ export function encodeCredit(id: number, bytes: number): Buffer {
   return encodeFrame('credit', id, payload);
 }
 
-/** Cuts a stream of bytes, split anywhere, into frames. Payloads may share memory with the pushed bytes. */
+/** Where a frame's payload is to be put; undefined for memory of its own. */
+export type BodyFor = (kind: FrameKind, id: number, payloadBytes: number) => Buffer | undefined;
+
+/** Cuts a stream of bytes, split anywhere, into frames. Payloads may share memory with the pushed bytes, unless `keeps`. */
 export class FrameDecoder {
   caps: FrameCaps;
+  /** The pushed bytes are overwritten later: no payload may share memory with them. */
+  keeps = false;
+  readonly #bodyFor: BodyFor;
   #header = Buffer.allocUnsafe(HEADER_BYTES);
   #headerHave = 0;
   #body: { kind: FrameKind; id: number; payload: Buffer; have: number } | undefined;
 
-  constructor(caps: FrameCaps = FULL_CAPS) {
+  constructor(caps: FrameCaps = FULL_CAPS, bodyFor: BodyFor = () => undefined) {
     this.caps = caps;
+    this.#bodyFor = bodyFor;
+  }
+
+  /** The rest of a payload that has begun: bytes read into it need not be copied when they are pushed. */
+  get room(): Buffer | undefined {
+    return this.#body?.payload.subarray(this.#body.have);
+  }
+
+  /** Counts `length` bytes that were read into `room`; false when they complete the payload, and are to be pushed instead. */
+  landed(target: Buffer, length: number): boolean {
+    const body = this.#body;
+    if (body === undefined || length >= body.payload.length - body.have) return false;
+    if (!isAt(target, 0, body.payload, body.have)) return false;
+    body.have += length;
+    return true;
   }
 
   /** The frames that these bytes complete, one at a time. @throws ParleyError PROTOCOL_ERROR */
@@ -93,16 +114,17 @@ export class FrameDecoder {
         if (this.#headerHave < HEADER_BYTES) return;
         this.#headerHave = 0;
         const { kind, id, payloadBytes } = this.#readHeader();
-        if (bytes.length - at >= payloadBytes) {
+        const own = this.#bodyFor(kind, id, payloadBytes);
+        if (bytes.length - at >= payloadBytes && own === undefined && !this.keeps) {
           yield { kind, id, payload: bytes.subarray(at, at + payloadBytes) };
           at += payloadBytes;
           continue;
         }
-        this.#body = { kind, id, payload: Buffer.allocUnsafeSlow(payloadBytes), have: 0 };
+        this.#body = { kind, id, payload: own ?? Buffer.allocUnsafeSlow(payloadBytes), have: 0 };
       }
       const body = this.#body;
       const take = Math.min(body.payload.length - body.have, bytes.length - at);
-      bytes.copy(body.payload, body.have, at, at + take);
+      if (!isAt(bytes, at, body.payload, body.have)) bytes.copy(body.payload, body.have, at, at + take);
       body.have += take;
       at += take;
       if (body.have < body.payload.length) return;
@@ -134,4 +156,9 @@ export class FrameDecoder {
     }
     return { kind, id: this.#header.readUInt32BE(5), payloadBytes };
   }
+}
+
+/** Whether both are the same place in memory. */
+function isAt(bytes: Buffer, at: number, target: Buffer, targetAt: number): boolean {
+  return bytes.buffer === target.buffer && bytes.byteOffset + at === target.byteOffset + targetAt;
 }

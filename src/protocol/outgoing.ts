@@ -21,6 +21,11 @@ export interface CallOptions {
   readonly onEvent?: (event: unknown) => void;
   /** Takes the bytes before the reply, in order; more are asked for when it is done with some. */
   readonly onBytes?: (bytes: Buffer) => void | Promise<void>;
+  /**
+   * Where those bytes are put, as far as they fit; `onBytes` is given parts of it. Not to be used for anything else when the call
+   * fails: bytes may still be on their way into it.
+   */
+  readonly into?: Buffer;
   /** The byte stream that goes with the call. */
   readonly body?: AsyncIterable<Buffer> | Iterable<Buffer>;
 }
@@ -30,6 +35,8 @@ interface OpenCall {
   readonly options: CallOptions;
   readonly pages: Map<string, unknown[]>;
   readonly credit: CreditGate;
+  /** Bytes of `into` that are taken. */
+  landed: number;
   /** Settles when all bytes so far were taken. */
   taken: Promise<void>;
   /** Bytes received that the other end was given no new credit for. */
@@ -96,6 +103,15 @@ export class OutgoingCalls {
     );
   }
 
+  /** The room that a call has for bytes of its stream. */
+  bodyFor(id: number, bytes: number): Buffer | undefined {
+    const call = this.#open.get(id);
+    const { into } = call?.options ?? {};
+    if (call === undefined || into === undefined || call.landed + bytes > into.length) return undefined;
+    call.landed += bytes;
+    return into.subarray(call.landed - bytes, call.landed);
+  }
+
   receive(frame: Frame): void {
     const call = this.#open.get(frame.id);
     if (call === undefined) {
@@ -160,6 +176,7 @@ export class OutgoingCalls {
       options,
       pages: new Map(),
       credit: new CreditGate(STREAM_WINDOW_BYTES),
+      landed: 0,
       taken: Promise.resolve(),
       uncredited: 0,
       settle,

@@ -3,8 +3,9 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from './clock.js';
 import { ParleyError, toParleyError } from './errors.js';
 import { FrameDecoder, encodeFrame } from './frame.js';
-import type { Frame, FrameCaps } from './frame.js';
+import type { BodyFor, Frame, FrameCaps } from './frame.js';
 import { encodeJson } from './json.js';
+import type { Landing } from './landing.js';
 import { DEAD_AFTER_MS, PING_INTERVAL_MS } from './limits.js';
 
 /** How long a closing end waits for the other before the socket is torn down. */
@@ -15,6 +16,10 @@ export interface WireOptions {
   readonly caps: FrameCaps;
   /** Queued output above which nothing more is read, so that answers cannot pile up for an end that does not read. */
   readonly pauseAboveBytes: number;
+  /** Where payloads are to be put. */
+  readonly bodyFor?: BodyFor;
+  /** The duplex gives its bytes to this instead of `data` events. */
+  readonly landing?: Landing | undefined;
   readonly onFrame: (frame: Frame) => void;
   /** Called once; `undefined` when either end closed in good order. */
   readonly onClose: (error: ParleyError | undefined) => void;
@@ -38,9 +43,13 @@ export class Wire {
   constructor(duplex: Duplex, options: WireOptions) {
     this.#duplex = duplex;
     this.#options = options;
-    this.#decoder = new FrameDecoder(options.caps);
+    this.#decoder = new FrameDecoder(options.caps, options.bodyFor);
     this.#lastReceivedMs = options.clock.monotonicMs();
     duplex.on('data', (bytes: Buffer) => this.#receive(bytes));
+    if (options.landing !== undefined) {
+      this.#decoder.keeps = true;
+      options.landing.attach({ room: () => this.#decoder.room, take: (target, length) => this.#land(target, length) });
+    }
     duplex.on('drain', () => this.#drain());
     duplex.on('end', () => this.destroy());
     duplex.on('error', (cause) =>
@@ -162,6 +171,12 @@ export class Wire {
 
   #wake(waiters: (() => void)[]): void {
     for (const wake of waiters) wake();
+  }
+
+  /** The middle of a block needs no more than counting. */
+  #land(target: Buffer, length: number): void {
+    if (this.#decoder.landed(target, length)) this.#lastReceivedMs = this.#options.clock.monotonicMs();
+    else this.#receive(target.subarray(0, length));
   }
 
   #receive(bytes: Buffer): void {

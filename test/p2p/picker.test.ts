@@ -36,11 +36,17 @@ function makePicker(chunks: number, blocks: number, options: Partial<PickerOptio
   });
 }
 
+/** A block that came and was written. */
+function land(picker: Picker, id: string, ref: BlockRef, now: number): ReturnType<Picker['arrived']> {
+  picker.received(id, ref, now);
+  return picker.arrived(id, ref);
+}
+
 /** Gets one block through, so that the holder has shown that it can. */
 function prove(picker: Picker, id: string, ms = 10): BlockRef {
   const ref = picker.next(id, 0);
   if (ref === undefined) throw new Error('nothing to ask for');
-  picker.arrived(id, ref, ms);
+  land(picker, id, ref, ms);
   return ref;
 }
 
@@ -57,9 +63,9 @@ describe('p2p/picker', () => {
     picker.offer('a', [0]);
     expect(picker.next('a', 0)).to.deep.equal({ chunk: 0, block: 0 });
     expect(picker.next('a', 0)).to.equal(undefined);
-    picker.arrived('a', { chunk: 0, block: 0 }, 5);
+    land(picker, 'a', { chunk: 0, block: 0 }, 5);
     expect(fill(picker, 'a')).to.equal(LEAST_REQUESTS + 1);
-    for (const ref of picker.flyingFrom('a')) picker.arrived('a', ref, 5);
+    for (const ref of picker.flyingFrom('a')) land(picker, 'a', ref, 5);
     expect(fill(picker, 'a')).to.equal(WINDOW_BYTES / MIB);
   });
 
@@ -84,7 +90,7 @@ describe('p2p/picker', () => {
     picker.offer('b', [0, 2]);
     picker.offer('c', [0]);
     expect(picker.next('a', 0)).to.include({ chunk: 1 });
-    picker.arrived('a', { chunk: 1, block: 0 }, 1);
+    land(picker, 'a', { chunk: 1, block: 0 }, 1);
     expect(picker.next('a', 1)).to.include({ chunk: 2 });
     expect(picker.next('a', 1)).to.include({ chunk: 0 });
   });
@@ -118,7 +124,7 @@ describe('p2p/picker', () => {
     expect(picker.next('b', 10)).to.include({ block: 2 });
     picker.remove('b');
     expect(picker.next('a', 10)).to.include({ block: 2 });
-    expect(picker.arrived('a', { chunk: 0, block: 2 }, 11)).to.deep.equal({ chunkComplete: true, alsoAsked: [] });
+    expect(land(picker, 'a', { chunk: 0, block: 2 }, 11)).to.deep.equal({ chunkComplete: true, alsoAsked: [] });
     expect(picker.finished).to.equal(true);
   });
 
@@ -127,7 +133,7 @@ describe('p2p/picker', () => {
     picker.offer('a', [0]);
     picker.failed('a', { chunk: 0, block: 1 });
     picker.failed('nobody', { chunk: 9, block: 9 });
-    expect(picker.arrived('a', { chunk: 0, block: 1 }, 1)).to.equal(undefined);
+    expect(land(picker, 'a', { chunk: 0, block: 1 }, 1)).to.equal(undefined);
     prove(picker, 'a');
     prove(picker, 'a');
     expect(picker.finished).to.equal(true);
@@ -152,7 +158,7 @@ describe('p2p/picker', () => {
     expect(picker.next('fast', 11)).to.equal(undefined);
     expect(picker.next('fast', 10 + OVERTAKE_AFTER_MS)).to.include({ block: 2 });
     expect(picker.next('third', 10 + OVERTAKE_AFTER_MS)).to.equal(undefined);
-    const arrival = picker.arrived('fast', { chunk: 0, block: 2 }, 300);
+    const arrival = land(picker, 'fast', { chunk: 0, block: 2 }, 300);
     expect(arrival).to.deep.equal({ chunkComplete: true, alsoAsked: ['slow'] });
     expect(picker.flyingFrom('slow')).to.deep.equal([]);
   });
@@ -173,7 +179,7 @@ describe('p2p/picker', () => {
     expect(picker.isReplaceable('a')).to.equal(false);
     picker.offer('b', [0]);
     expect(picker.isReplaceable('a')).to.equal(true);
-    expect(picker.arrived('a', { chunk: 0, block: 3 }, 1)?.chunkComplete).to.equal(true);
+    expect(land(picker, 'a', { chunk: 0, block: 3 }, 1)?.chunkComplete).to.equal(true);
   });
 
   it('needs no longer for 65,536 chunks of which each holder has a part', () => {
@@ -187,7 +193,7 @@ describe('p2p/picker', () => {
       for (const id of ['c', 'b', 'a']) {
         const ref = picker.next(id, fetched);
         if (ref === undefined) continue;
-        picker.arrived(id, ref, fetched);
+        land(picker, id, ref, fetched);
         fetched += 1;
       }
     }
@@ -226,7 +232,7 @@ function simulate(picker: Picker, holders: readonly Simulated[], tickMs = 50): {
     const ref = busy.queue.shift();
     if (ref === undefined) continue;
     busy.busyUntil = now + 1000 / busy.rate;
-    const { alsoAsked = [] } = picker.arrived(busy.id, ref, now) ?? {};
+    const { alsoAsked = [] } = land(picker, busy.id, ref, now) ?? {};
     for (const loser of queues.filter(({ id }) => alsoAsked.includes(id))) {
       loser.queue = loser.queue.filter(({ chunk, block }) => chunk !== ref.chunk || block !== ref.block);
     }
@@ -266,8 +272,8 @@ describe('p2p/picker in simulation', () => {
       fc.property(fc.array(event, { maxLength: 120 }), fc.nat(1000), (events, seed) => {
         const picker = makePicker(5, 3, { random: seeded(seed) });
         const arrived = new Map<string, number>();
-        const land = (id: string, ref: BlockRef, now: number): void => {
-          picker.arrived(id, ref, now);
+        const come = (id: string, ref: BlockRef, now: number): void => {
+          land(picker, id, ref, now);
           arrived.set(`${ref.chunk}:${ref.block}`, (arrived.get(`${ref.chunk}:${ref.block}`) ?? 0) + 1);
         };
         events.forEach(({ kind, holder, chunk, pick }, i) => {
@@ -279,7 +285,7 @@ describe('p2p/picker in simulation', () => {
           if (kind === 2) picker.remove(id);
           if (kind === 3) picker.next(id, i * 100);
           if (kind === 4 && ref !== undefined) picker.failed(id, ref);
-          if (kind === 5 && ref !== undefined) land(id, ref, i * 100);
+          if (kind === 5 && ref !== undefined) come(id, ref, i * 100);
         });
         for (let holder = 0; holder < 4; holder += 1) picker.remove(`h${holder}`);
         expect(picker.flying).to.equal(0);
@@ -287,7 +293,7 @@ describe('p2p/picker in simulation', () => {
         for (let now = 0; !picker.finished; now += 1) {
           const ref = picker.next('last', now);
           expect(ref).not.to.equal(undefined);
-          if (ref !== undefined) land('last', ref, now);
+          if (ref !== undefined) come('last', ref, now);
         }
         expect([...arrived.values()]).to.deep.equal(Array<number>(15).fill(1));
       }),

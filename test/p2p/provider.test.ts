@@ -57,7 +57,7 @@ describe('p2p/provider', () => {
       expect(digests).to.deep.equal({ kind: 'bytes', bytes: digestsOf(file.plan, file.blockDigests, chunk) });
       for (const block of [0, 1]) {
         const { offset, length } = blockPlace(file.plan, chunk * 2 + block);
-        const answer = await askBlock(connection, { root, chunk, block }, length, never);
+        const answer = await askBlock(connection, { root, chunk, block }, Buffer.alloc(length), never);
         expect(answer).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(offset, offset + length) });
       }
     }
@@ -77,10 +77,10 @@ describe('p2p/provider', () => {
     );
     const other = 'ab'.repeat(32) as Digest;
     const asked = [
-      askBlock(connection, { root: other, chunk: 0, block: 0 }, 1, never),
-      askBlock(connection, { root, chunk: 2, block: 0 }, 1, never),
-      askBlock(connection, { root, chunk: 1, block: 2 }, 1, never),
-      askBlock(connection, { root, chunk: 65_535, block: Number.MAX_SAFE_INTEGER }, 1, never),
+      askBlock(connection, { root: other, chunk: 0, block: 0 }, Buffer.alloc(1), never),
+      askBlock(connection, { root, chunk: 2, block: 0 }, Buffer.alloc(1), never),
+      askBlock(connection, { root, chunk: 1, block: 2 }, Buffer.alloc(1), never),
+      askBlock(connection, { root, chunk: 65_535, block: Number.MAX_SAFE_INTEGER }, Buffer.alloc(1), never),
       askDigests(connection, { root, chunk: 2 }, 2, never),
       askHeld(connection, other, never),
     ];
@@ -95,9 +95,11 @@ describe('p2p/provider', () => {
     const { share, path, close } = await openShare(2, file.bytes);
     const { root } = file.manifest;
     const connection = connect(file, new Provider({ shares: { find: () => share } }));
-    await askBlock(connection, { root, chunk: 0, block: 0 }, 1024 * 1024, never);
+    await askBlock(connection, { root, chunk: 0, block: 0 }, Buffer.alloc(1024 * 1024), never);
     await truncate(path, 100);
-    expect((await refusal(askBlock(connection, { root, chunk: 0, block: 0 }, 1, never))).code).to.equal('CHUNK_GONE');
+    expect((await refusal(askBlock(connection, { root, chunk: 0, block: 0 }, Buffer.alloc(1), never))).code).to.equal(
+      'CHUNK_GONE',
+    );
     expect([...numbersIn(await askHeld(connection, root, never), 2)]).to.deep.equal([]);
     connection.destroy();
     await close();
@@ -111,9 +113,11 @@ describe('p2p/provider', () => {
     await part.write(1, file.bytes.subarray(10_000, 20_000));
     const connection = connect(file, new Provider({ shares: { find: () => partShare('b.bin', part) } }));
     expect([...numbersIn(await askHeld(connection, root, never), 3)]).to.deep.equal([1]);
-    const answer = await askBlock(connection, { root, chunk: 1, block: 0 }, 10_000, never);
+    const answer = await askBlock(connection, { root, chunk: 1, block: 0 }, Buffer.alloc(10_000), never);
     expect(answer).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(10_000, 20_000) });
-    expect((await refusal(askBlock(connection, { root, chunk: 0, block: 0 }, 1, never))).code).to.equal('CHUNK_GONE');
+    expect((await refusal(askBlock(connection, { root, chunk: 0, block: 0 }, Buffer.alloc(1), never))).code).to.equal(
+      'CHUNK_GONE',
+    );
     connection.destroy();
     await part.close();
   });
@@ -140,10 +144,10 @@ describe('p2p/provider', () => {
     const [greedy, modest] = ['greedy', 'modest'].map((user) => connect(file, provider, user));
     const { root } = file.manifest;
     asking = 'greedy';
-    const much = range(80).map((chunk) => askBlock(greedy!, { root, chunk, block: 0 }, 1000, never));
+    const much = range(80).map((chunk) => askBlock(greedy!, { root, chunk, block: 0 }, Buffer.alloc(1000), never));
     for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
     asking = 'modest';
-    const little = range(3).map((chunk) => askBlock(modest!, { root, chunk, block: 0 }, 1000, never));
+    const little = range(3).map((chunk) => askBlock(modest!, { root, chunk, block: 0 }, Buffer.alloc(1000), never));
     for (let i = 0; i < 100; i += 1) await clock.advance(10);
     await Promise.all([...much, ...little]);
     expect(order.lastIndexOf('modest')).to.be.lessThan(3 + 3 * SERVED_AT_ONCE_PER_USER);
@@ -158,7 +162,9 @@ describe('p2p/provider', () => {
     const provider = new Provider({ shares: { find: () => share }, limitRate: 20_000, clock });
     const connections = ['bob', 'carol'].map((user) => connect(file, provider, user));
     const { root } = file.manifest;
-    const all = range(10).map((chunk) => askBlock(connections[chunk % 2]!, { root, chunk, block: 0 }, 10_000, never));
+    const all = range(10).map((chunk) =>
+      askBlock(connections[chunk % 2]!, { root, chunk, block: 0 }, Buffer.alloc(10_000), never),
+    );
     let done = false;
     void Promise.all(all).then(() => (done = true));
     while (!done) {
@@ -182,7 +188,7 @@ describe('p2p/provider', () => {
       const { root } = file.manifest;
       const MIB = 1024 * 1024;
       const answers = await Promise.all(
-        range(24).map((i) => askBlock(dialled.connection, { root, chunk: 0, block: i % 8 }, MIB, never)),
+        range(24).map((i) => askBlock(dialled.connection, { root, chunk: 0, block: i % 8 }, Buffer.alloc(MIB), never)),
       );
       for (const [i, answer] of answers.entries()) {
         const right = file.bytes.subarray((i % 8) * MIB, ((i % 8) + 1) * MIB);

@@ -65,8 +65,8 @@ export class MemoryPart {
   readonly held = new Set<number>();
   readonly #file: TestFile;
   readonly #digests = new Map<number, Buffer>();
-  /** Awaited in every write. */
-  beforeWrite: (block: number) => Promise<void> | void = () => undefined;
+  /** Called before every write; may throw. */
+  beforeWrite: (block: number) => void = () => undefined;
 
   constructor(file: TestFile) {
     this.plan = file.plan;
@@ -101,7 +101,17 @@ export class MemoryPart {
   }
 
   async write(block: number, bytes: Uint8Array): Promise<boolean> {
-    await this.beforeWrite(block);
+    await Promise.resolve();
+    this.beforeWrite(block);
+    return this.#put(block, bytes);
+  }
+
+  writeNow(block: number, bytes: Uint8Array): boolean {
+    this.beforeWrite(block);
+    return this.#put(block, bytes);
+  }
+
+  #put(block: number, bytes: Uint8Array): boolean {
     const { offset, chunk } = blockPlace(this.plan, block);
     this.bytes.set(bytes, offset);
     this.held.add(block);
