@@ -1,6 +1,6 @@
 /** One command at the agent: parameters completed, progress shown, the result printed. */
 import type { Connection } from '../protocol/connection.js';
-import { ParleyError } from '../protocol/errors.js';
+import type { ParleyError } from '../protocol/errors.js';
 import { faceEvent } from '../protocol/events.js';
 import type { TypedCommand } from './catalog.js';
 import type { Output } from './output.js';
@@ -40,14 +40,19 @@ export async function execute(
       signal,
       ...(bars === undefined ? {} : { onEvent: (event) => bars.update(event) }),
     })) as object;
+    bars?.complete();
     bars?.stop();
     output.result(spec, result);
   } catch (thrown) {
     bars?.stop();
-    if (spec.name === 'download' && thrown instanceof ParleyError && thrown.code === 'CANCELLED')
-      output.notice('what came so far is checked and kept; the same command goes on from there');
     throw thrown;
   }
+}
+
+/** What a person may want to know behind an error. */
+export function hintAfter(spec: TypedCommand, error: ParleyError): string | undefined {
+  if (spec.name !== 'download' || error.code !== 'CANCELLED') return undefined;
+  return 'what came so far is checked and kept; the same command goes on from there';
 }
 
 /** Prints every event as JSON, whatever the other settings, until interrupted. */

@@ -14,12 +14,16 @@ const progressEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('transfer'), transfer: transferState }),
 ]);
 
+type ProgressEvent = z.output<typeof progressEvent>;
+
 /** Bars of sources at most: more scroll off a terminal. */
 const MAX_SOURCE_BARS = 16;
 
 export interface Progress {
   /** Takes an event of the call; one that is none of progress is passed over. */
   update(event: unknown): void;
+  /** Fills the bars: all that was to be done is done, whether the last event said so or not. */
+  complete(): void;
   /** Prints whole lines above the bars. */
   print(text: string): void;
   /** Leaves the bars as they stand and gives the cursor back. Idempotent. */
@@ -42,6 +46,7 @@ export function makeProgress(stream: NodeJS.WritableStream): Progress {
   });
   const byKey = new Map<string, SingleBar>();
   let stopped = false;
+  let last: ProgressEvent | undefined;
 
   const show = (key: string, total: number, value: number, payload: { name: string; note: string }): void => {
     const room = Math.max(1, total); // An empty file has a bar, too.
@@ -59,11 +64,13 @@ export function makeProgress(stream: NodeJS.WritableStream): Progress {
     update: (event) => {
       const parsed = progressEvent.safeParse(event);
       if (stopped || !parsed.success) return;
-      if (parsed.data.type === 'transfer') showTransfer(parsed.data.transfer, show);
-      else {
-        const { bytes, sizeBytes } = parsed.data;
-        show('reading', sizeBytes, bytes, { name: 'reading', note: `${sizeText(bytes)} of ${sizeText(sizeBytes)}` });
-      }
+      last = parsed.data;
+      showEvent(last, show);
+    },
+    complete: () => {
+      if (stopped || last === undefined) return;
+      if (last.type === 'reading') showEvent({ ...last, bytes: last.sizeBytes }, show);
+      else showEvent({ ...last, transfer: { ...last.transfer, state: 'done', bytes: last.transfer.sizeBytes } }, show);
     },
     print: (text) => {
       // Each line takes the place of a bar: the rest of that has to go.
@@ -81,6 +88,15 @@ export function makeProgress(stream: NodeJS.WritableStream): Progress {
 }
 
 type Show = (key: string, total: number, value: number, payload: { name: string; note: string }) => void;
+
+function showEvent(event: ProgressEvent, show: Show): void {
+  if (event.type === 'transfer') {
+    showTransfer(event.transfer, show);
+    return;
+  }
+  const { bytes, sizeBytes } = event;
+  show('reading', sizeBytes, bytes, { name: 'reading', note: `${sizeText(bytes)} of ${sizeText(sizeBytes)}` });
+}
 
 function showTransfer(transfer: TransferState, show: Show): void {
   const { file, bytes, sizeBytes, rate, secondsLeft, sources, state, code } = transfer;

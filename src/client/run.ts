@@ -1,6 +1,7 @@
 /** The whole of `client`: settings, the right face, and how the process ends. */
 import { EXIT, ParleyError, toParleyError } from '../protocol/errors.js';
 import type { FaceContext } from './context.js';
+import { hintAfter } from './execute.js';
 import type { Execution } from './execute.js';
 import { makeOutput } from './output.js';
 import type { Output } from './output.js';
@@ -20,9 +21,10 @@ export async function run(words: readonly string[]): Promise<never> {
   // What went wrong in the settings is said as they would have had it, as far as the words alone tell.
   let output = plainOutput(words);
   let code: number;
+  let invocation: Invocation | undefined;
   try {
     const cwd = process.cwd();
-    const invocation = parseCommandLine(words, cwd);
+    invocation = parseCommandLine(words, cwd);
     if (invocation.kind === 'text') {
       process.stdout.write(invocation.text);
       code = EXIT.done;
@@ -34,6 +36,8 @@ export async function run(words: readonly string[]): Promise<never> {
   } catch (thrown) {
     const error = toParleyError(thrown);
     output.error(error);
+    const hint = invocation?.kind === 'command' ? hintAfter(invocation.spec, error) : undefined;
+    if (hint !== undefined && !output.options.json) output.notice(hint);
     code = error.exitCode;
   }
   return end(interruption.exitCode() ?? code);

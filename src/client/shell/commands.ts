@@ -3,7 +3,7 @@ import { agentCommands } from '../../protocol/commands/agent.js';
 import type { Connection } from '../../protocol/connection.js';
 import { EXIT, ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { FaceContext } from '../context.js';
-import { completeParams, execute } from '../execute.js';
+import { completeParams, execute, hintAfter } from '../execute.js';
 import type { Execution } from '../execute.js';
 import { logInOnce, logOut } from '../face.js';
 import { makeOutput } from '../output.js';
@@ -46,6 +46,7 @@ export async function runLine(
   const first = words[0]?.toLowerCase() ?? '';
   if (first === '' || first.startsWith('#')) return stay(previous);
   let { output } = context;
+  let spec: Command['spec'] | undefined;
   try {
     if (first === 'exit' || first === 'quit') return { code: exitCode(words.slice(1), previous), leaves: true };
     const invocation = parseCommandLine(words, context.cwd);
@@ -53,12 +54,15 @@ export async function runLine(
       output.text(invocation.text);
       return stay(EXIT.done);
     }
-    const { spec, params, flags } = asCommand(invocation);
-    output = outputWith(flags, context);
-    return await runCommand(spec, params, { ...context, output }, signal);
+    const command = asCommand(invocation);
+    spec = command.spec;
+    output = outputWith(command.flags, context);
+    return await runCommand(spec, command.params, { ...context, output }, signal);
   } catch (thrown) {
     const error = toParleyError(thrown);
     output.error(error);
+    const hint = spec === undefined ? undefined : hintAfter(spec, error);
+    if (hint !== undefined && !output.options.json) output.notice(hint);
     return stay(error.exitCode);
   }
 }
