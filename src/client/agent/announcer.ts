@@ -5,12 +5,20 @@ import type { ParleyError } from '../../protocol/errors.js';
 import { toParleyError } from '../../protocol/errors.js';
 import { MAX_INDICES_PER_CALL } from '../../protocol/limits.js';
 import type { Digest } from '../../protocol/values.js';
+import { countBits } from './bitmaps.js';
 import type { Session } from './session.js';
 
 /** What is held of a file; `chunks` undefined when nothing is. */
 export interface Statement {
   readonly root: Digest;
   readonly chunks: ParamsIn<typeof serverCommands.hold>['chunks'] | undefined;
+}
+
+/** What to say of a file of so many chunks of which these are held. */
+export function statementOf(root: Digest, chunks: number, bitmap: Buffer = Buffer.alloc(0)): Statement {
+  const held = countBits(bitmap);
+  if (held === 0) return { root, chunks: undefined };
+  return { root, chunks: held === chunks ? 'all' : { bitmap: bitmap.toString('base64') } };
 }
 
 export interface AnnouncerOptions {

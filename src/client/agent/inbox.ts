@@ -2,11 +2,14 @@
 import { serverCommands } from '../../protocol/commands/server.js';
 import type { StoredMessage } from '../../protocol/commands/server/history.js';
 import { MAX_INBOX_PAGE } from '../../protocol/limits.js';
+import { nameKey } from '../../protocol/values.js';
 import type { KeptMessage, PrivateLog } from './privatelog.js';
 import type { Session } from './session.js';
 
 /** Read messages that are shown without a limit given: a screenful, so that what was said before is seen. */
 const DEFAULT_MESSAGES = 50;
+/** Pages of messages that are marked as read at once. */
+const MARKED_AT_ONCE = 32;
 
 export interface InboxQuestion {
   readonly unread?: boolean | undefined;
@@ -38,35 +41,58 @@ export async function readInbox(question: InboxQuestion, sources: InboxSources):
   return [...found, ...older].reverse();
 }
 
-/** Notes that messages were shown to a person. */
+/** Notes that messages were shown to a person. What is asked next is asked behind this, so nothing is shown as unread twice. */
 export async function markShown(
   messages: readonly Pick<StoredMessage, 'id' | 'kind'>[],
-  sources: Omit<InboxSources, 'signal' | 'account'>,
+  { session, privateLog }: Pick<InboxSources, 'session' | 'privateLog'>,
 ): Promise<void> {
   const ids = (wanted: boolean): string[] =>
     messages.filter(({ kind }) => (kind === 'private') === wanted).map(({ id }) => id);
-  await sources.privateLog.markRead(ids(true));
   const relayed = ids(false);
-  for (let at = 0; at < relayed.length; at += MAX_INBOX_PAGE) {
-    await sources.session.call(serverCommands.markRead, { ids: relayed.slice(at, at + MAX_INBOX_PAGE) });
+  const kept = privateLog.markRead(ids(true));
+  for (let at = 0; at < relayed.length; at += MARKED_AT_ONCE * MAX_INBOX_PAGE) {
+    const pages = Array.from({ length: MARKED_AT_ONCE }, (_, page) => at + page * MAX_INBOX_PAGE);
+    await Promise.all(
+      pages
+        .map((start) => relayed.slice(start, start + MAX_INBOX_PAGE))
+        .filter(({ length }) => length > 0)
+        .map((page) => session.call(serverCommands.markRead, { ids: page })),
+    );
   }
+  await kept;
 }
 
 /** The newest that fit, newest first. */
 async function newest(question: InboxQuestion, limit: number, sources: InboxSources): Promise<StoredMessage[]> {
   const { before } = question;
+  if (before === undefined) return take(merged(question, limit, sources), limit);
+  // It may be a private message, or from somebody else: all are looked at until it comes.
+  if (question.with !== undefined) await historyPage({ with: question.with }, undefined, 1, sources);
+  const all = merged({}, Infinity, sources);
+  for await (const { id } of withoutEnd(all)) if (id === before) break;
+  return take(all, limit, (message) => fits(message, question));
+}
+
+async function take(
+  messages: AsyncIterable<StoredMessage>,
+  limit: number,
+  isWanted: (message: StoredMessage) => boolean = () => true,
+): Promise<StoredMessage[]> {
   const found: StoredMessage[] = [];
-  let passed = before === undefined;
-  for await (const message of merged(question, passed ? limit : Infinity, sources)) {
-    if (passed && fits(message, question)) found.push(message);
+  for await (const message of messages) {
+    if (isWanted(message)) found.push(message);
     if (found.length >= limit) break;
-    passed ||= message.id === before;
   }
   return found;
 }
 
-function fits(message: StoredMessage, question: InboxQuestion): boolean {
-  return question.unread !== true || message.unread;
+/** The same messages; leaving a loop over them does not end them. */
+function withoutEnd(messages: AsyncGenerator<StoredMessage, void, void>): AsyncIterable<StoredMessage> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => messages.next() }) };
+}
+
+function fits(message: StoredMessage, { unread, with: from }: InboxQuestion): boolean {
+  return (unread !== true || message.unread) && (from === undefined || nameKey(message.from) === nameKey(from));
 }
 
 /** Both lists as one, newest first. */
@@ -76,9 +102,9 @@ async function* merged(
   sources: InboxSources,
 ): AsyncGenerator<StoredMessage, void, void> {
   const kept = sources.privateLog
-    .messages(sources.account, question.with)
-    .filter((each) => question.before !== undefined || question.unread !== true || each.unread)
+    .messages(sources.account)
     .map(asStored)
+    .filter((message) => fits(message, question))
     .sort((a, b) => (a.sentAt < b.sentAt ? -1 : a.sentAt > b.sentAt ? 1 : 0));
   for await (const message of history(question, limit, sources)) {
     for (let own = kept.at(-1); own !== undefined && own.sentAt > message.sentAt; own = kept.at(-1)) {
@@ -96,20 +122,23 @@ async function* history(
   limit: number,
   sources: InboxSources,
 ): AsyncGenerator<StoredMessage, void, void> {
-  const pageSize = Math.min(MAX_INBOX_PAGE, limit);
-  // With a `before`, all are looked at: it may be a private message's, which the server does not know.
-  const unread = question.before === undefined && question.unread === true ? true : undefined;
   let before: string | undefined;
   while (true) {
-    const page = await sources.session.call(
-      serverCommands.history,
-      { unread, with: question.with, before, limit: pageSize },
-      { signal: sources.signal },
-    );
-    yield* [...page.messages].reverse();
-    before = page.messages[0]?.id;
+    const messages = await historyPage(question, before, Math.min(MAX_INBOX_PAGE, limit), sources);
+    before = messages[0]?.id;
+    yield* messages.reverse();
     if (before === undefined) return;
   }
+}
+
+async function historyPage(
+  { unread, with: from }: InboxQuestion,
+  before: string | undefined,
+  limit: number,
+  { session, signal }: InboxSources,
+): Promise<StoredMessage[]> {
+  const { messages } = await session.call(serverCommands.history, { unread, with: from, before, limit }, { signal });
+  return messages;
 }
 
 function asStored({ id, from, to, text, sentAt, unread }: KeptMessage): StoredMessage {

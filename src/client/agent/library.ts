@@ -1,34 +1,30 @@
 /** What this user holds and offers: known again after a restart, announced while online, withdrawn as soon as it changed. */
-import { lstat } from 'node:fs/promises';
 import { fileIdentity, sameIdentity } from '../../chunks/files.js';
 import type { FileIdentity } from '../../chunks/files.js';
-import { buildManifest } from '../../chunks/manifest.js';
-import { openPart } from '../../chunks/part.js';
 import type { FinishedFile, Part } from '../../chunks/part.js';
-import { partPaths } from '../../chunks/partfiles.js';
 import { planChunks } from '../../chunks/plan.js';
-import { quickCheck, quickHash } from '../../chunks/source.js';
 import type { Clock } from '../../protocol/clock.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { Digest } from '../../protocol/values.js';
 import { partShare } from '../../p2p/provider.js';
 import type { Share, Shares } from '../../p2p/provider.js';
-import { Announcer } from './announcer.js';
+import { Announcer, statementOf } from './announcer.js';
 import type { Statement } from './announcer.js';
 import { DigestStore } from './digeststore.js';
 import type { FaceEvents } from './faceevents.js';
-import { JoinedShare, countBits } from './holding.js';
+import { JoinedShare } from './holding.js';
+import { countBits } from './bitmaps.js';
 import type { Holding, PartHolding, WholeHolding } from './holding.js';
 import type { Log } from './log.js';
 import { fetchManifest } from './manifests.js';
 import type { Session } from './session.js';
+import { QuickHashes } from './quickhashes.js';
+import { reopenPart, stillThere } from './sharecheck.js';
 import type { ShareIndex, ShareRecord, WholeRecord } from './shareindex.js';
 import { WholeShare } from './wholeshare.js';
 
 /** How often shared files are looked at that nobody asked for. */
 const SWEEP_MS = 30_000;
-/** How long after it was added a file is hashed for the index: whoever waits for the disk comes first. */
-const HASH_AFTER_MS = 5_000;
 /** Files announced at once. */
 const ANNOUNCED_AT_ONCE = 16;
 
@@ -55,6 +51,7 @@ export class Library implements Shares {
   readonly #options: LibraryOptions;
   readonly #digests: DigestStore;
   readonly #announcer: Announcer;
+  readonly #hashes: QuickHashes;
   /** By path. */
   readonly #holdings = new Map<string, Holding>();
   readonly #stopped = new AbortController();
@@ -62,7 +59,6 @@ export class Library implements Shares {
   #account: string | undefined;
   #cancelSweep: () => void = () => undefined;
   #started: Promise<void> = Promise.resolve();
-  #hashing: Promise<void> = Promise.resolve();
 
   constructor(options: LibraryOptions) {
     this.#options = options;
@@ -71,6 +67,12 @@ export class Library implements Shares {
       session: options.session,
       statement: (file) => this.#statement(file),
       onRefused: (file, error) => void this.#onRefused(file, error),
+    });
+    this.#hashes = new QuickHashes({
+      clock: options.clock,
+      isCurrent: (record) => this.#holdings.get(record.path)?.record === record,
+      keep: (before, hashed) => this.#replace(before, hashed),
+      onError: (thrown) => this.#complain(thrown),
     });
   }
 
@@ -127,7 +129,7 @@ export class Library implements Shares {
     const before = this.#holdings.get(path);
     this.#holdWhole(record);
     if (before !== undefined) await closeHolding(before);
-    this.#hashLater(record);
+    this.#hashes.later(record);
   }
 
   /** Takes in a file that is being fetched; it is offered as far as it is there. @throws ParleyError DISK_FULL */
@@ -193,7 +195,7 @@ export class Library implements Shares {
     this.#cancelSweep();
     this.#stopped.abort();
     await this.#started;
-    await this.#hashing;
+    await this.#hashes.close();
     await Promise.all([...this.#holdings.values()].map(closeHolding));
     this.#holdings.clear();
     await this.#options.index.close();
@@ -204,7 +206,7 @@ export class Library implements Shares {
       if (this.#stopped.signal.aborted) return;
       if (this.#holdings.has(record.path)) continue;
       try {
-        if (record.state.kind === 'part') await this.#reopenPart(record);
+        if (record.state.kind === 'part') await this.#refindPart(record);
         else if (first) await this.#refindWhole(record as WholeRecord);
       } catch (thrown) {
         this.#complain(thrown);
@@ -223,7 +225,7 @@ export class Library implements Shares {
   }
 
   async #refindWhole(record: WholeRecord): Promise<void> {
-    const found = await this.#stillThere(record);
+    const found = await stillThere(record, this.#digests, this.#stopped.signal);
     // Changed by a command meanwhile: that is newer.
     if (this.#options.index.get(record.path) !== record) return;
     if (found === undefined) {
@@ -232,44 +234,14 @@ export class Library implements Shares {
     }
     if (found !== record) await this.#options.index.put(found);
     this.#holdWhole(found);
-    if (found.state.xxHash64 === undefined) this.#hashLater(found);
+    this.#hashes.later(found);
   }
 
-  /** The record as it is true now; undefined when the file is not the remembered one any more. */
-  async #stillThere(record: WholeRecord): Promise<WholeRecord | undefined> {
-    const { path, root, chunks, sizeBytes } = record;
-    const { signal } = this.#stopped;
-    const check = await quickCheck(path, record.state, { signal });
-    if (check.state === 'changed' || check.state === 'missing') return undefined;
-    const known = check.state !== 'unsure' && (await this.#digests.isGood(root, planChunks(sizeBytes, chunks)));
-    if (known && check.state === 'unchanged') return record;
-    if (known && check.state === 'touched') {
-      return { ...record, state: { ...record.state, identity: check.identity } };
-    }
-    const built = await buildManifest(path, chunks, { signal });
-    if (built.manifest.root !== root) return undefined;
-    await this.#digests.put(root, built.blockDigests);
-    return { ...record, state: { ...record.state, identity: built.identity } };
-  }
-
-  async #reopenPart(record: ShareRecord): Promise<void> {
-    const { path, file, root } = record;
+  async #refindPart(record: ShareRecord): Promise<void> {
     const { index, session } = this.#options;
-    const there = await lstat(partPaths(path).part).catch(() => undefined);
-    if (there === undefined) {
-      await index.remove(record);
-      return;
-    }
-    try {
-      const { manifest } = await fetchManifest(session, file, this.#stopped.signal);
-      if (manifest.root !== root) throw new ParleyError('BYTES_DIFFER', { path, file });
-      const part = await openPart({ target: path, manifest, signal: this.#stopped.signal });
-      this.#holdPart(record, part);
-    } catch (thrown) {
-      const { code } = toParleyError(thrown);
-      if (code === 'FILE_NOT_REGISTERED' || code === 'BYTES_DIFFER') await index.remove(record);
-      throw thrown;
-    }
+    const part = await reopenPart(record, session, this.#stopped.signal);
+    if (part === undefined) await index.remove(record);
+    else this.#holdPart(record, part);
   }
 
   #holdWhole(record: WholeRecord): void {
@@ -299,7 +271,7 @@ export class Library implements Shares {
   async #recheck(holding: WholeHolding): Promise<void> {
     const { record, share } = holding;
     try {
-      const found = await this.#stillThere(record);
+      const found = await stillThere(record, this.#digests, this.#stopped.signal);
       if (this.#holdings.get(record.path) !== holding) return;
       if (found === undefined) {
         this.#holdings.delete(record.path);
@@ -313,6 +285,13 @@ export class Library implements Shares {
     } finally {
       await share.close();
     }
+  }
+
+  /** Knows more of a file than before. */
+  async #replace(before: WholeRecord, after: WholeRecord): Promise<void> {
+    const holding = this.#holdings.get(before.path);
+    if (holding?.kind === 'whole' && holding.record === before) holding.record = after;
+    await this.#options.index.put(after);
   }
 
   async #withdraw(record: WholeRecord): Promise<void> {
@@ -355,10 +334,7 @@ export class Library implements Shares {
     const [first] = this.#usable((record) => record.file === file);
     if (first === undefined) return undefined;
     const { root, chunks } = first.record;
-    const bitmap = this.find(root)?.heldChunks() ?? Buffer.alloc(0);
-    const held = countBits(bitmap);
-    if (held === 0) return { root, chunks: undefined };
-    return { root, chunks: held === chunks ? 'all' : { bitmap: bitmap.toString('base64') } };
+    return statementOf(root, chunks, this.find(root)?.heldChunks());
   }
 
   #usable(fits: (record: ShareRecord) => boolean = () => true): Holding[] {
@@ -379,26 +355,6 @@ export class Library implements Shares {
         .finally(() => {
           if (!this.#stopped.signal.aborted) this.#sweepLater();
         });
-    });
-  }
-
-  /** Remembers the file's xxHash64, so that a later touch costs one fast pass. One file after another. */
-  #hashLater(record: WholeRecord): void {
-    const { clock, index } = this.#options;
-    const { signal } = this.#stopped;
-    clock.after(HASH_AFTER_MS, () => {
-      this.#hashing = this.#hashing
-        .then(async () => {
-          if (signal.aborted || index.get(record.path) !== record) return;
-          const { identity, xxHash64 } = await quickHash(record.path, { signal });
-          const holding = this.#holdings.get(record.path);
-          if (index.get(record.path) !== record || holding?.kind !== 'whole') return;
-          if (!sameIdentity(identity, record.state.identity)) return;
-          const hashed: WholeRecord = { ...record, state: { ...record.state, xxHash64 } };
-          holding.record = hashed;
-          await index.put(hashed);
-        })
-        .catch((thrown: unknown) => this.#complain(thrown));
     });
   }
 

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { readFully, writeFully } from '../../chunks/files.js';
 import { unwritable } from '../../chunks/fserrors.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
-import { messageId, nameKey, timestamp } from '../../protocol/values.js';
+import { messageId, timestamp } from '../../protocol/values.js';
 
 export const PRIVATE_LOG_FILE = 'private.ndjson';
 
@@ -69,12 +69,9 @@ export class PrivateLog {
     }
   }
 
-  /** Messages of an account, oldest first; with `from` only those of one user. */
-  messages(account: string, from?: string): KeptMessage[] {
-    const key = from === undefined ? undefined : nameKey(from);
-    return [...this.#messages.values()].filter(
-      (each) => each.account === account && (key === undefined || nameKey(each.from) === key),
-    );
+  /** Messages of an account, oldest first. */
+  messages(account: string): KeptMessage[] {
+    return [...this.#messages.values()].filter((each) => each.account === account);
   }
 
   /**
