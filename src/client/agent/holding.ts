@@ -1,9 +1,11 @@
 /** What this user has of a file: whole at a path, or a `.part` that grows; and several of the same bytes as one share. */
 import { BitSet } from '../../chunks/bits.js';
+import type { FileIdentity } from '../../chunks/files.js';
 import type { Part } from '../../chunks/part.js';
 import { chunkOfBlock } from '../../chunks/plan.js';
 import type { Plan } from '../../chunks/plan.js';
 import { ParleyError } from '../../protocol/errors.js';
+import type { Digest } from '../../protocol/values.js';
 import type { Share } from '../../p2p/provider.js';
 import type { ShareRecord, WholeRecord } from './shareindex.js';
 import type { WholeShare } from './wholeshare.js';
@@ -70,4 +72,14 @@ export class JoinedShare implements Share {
       }
     }
   }
+}
+
+/** A whole file, as it was hashed. */
+export interface WholeFile {
+  readonly file: string;
+  readonly root: Digest;
+  readonly chunks: number;
+  readonly path: string;
+  readonly identity: FileIdentity;
+  readonly blockDigests: Buffer;
 }

@@ -1,6 +1,5 @@
 /** What this user holds and offers: known again after a restart, announced while online, withdrawn as soon as it changed. */
 import { fileIdentity, sameIdentity } from '../../chunks/files.js';
-import type { FileIdentity } from '../../chunks/files.js';
 import type { FinishedFile, Part } from '../../chunks/part.js';
 import { planChunks } from '../../chunks/plan.js';
 import type { Clock } from '../../protocol/clock.js';
@@ -14,7 +13,7 @@ import { DigestStore } from './digeststore.js';
 import type { FaceEvents } from './faceevents.js';
 import { JoinedShare } from './holding.js';
 import { countBits } from './bitmaps.js';
-import type { Holding, PartHolding, WholeHolding } from './holding.js';
+import type { WholeFile, Holding, PartHolding, WholeHolding } from './holding.js';
 import type { Log } from './log.js';
 import { fetchManifest } from './manifests.js';
 import type { Session } from './session.js';
@@ -35,16 +34,6 @@ export interface LibraryOptions {
   readonly session: Pick<Session, 'call'>;
   readonly events: FaceEvents;
   readonly index: ShareIndex;
-}
-
-/** A whole file, as it was hashed. */
-export interface WholeFile {
-  readonly file: string;
-  readonly root: Digest;
-  readonly chunks: number;
-  readonly path: string;
-  readonly identity: FileIdentity;
-  readonly blockDigests: Buffer;
 }
 
 export class Library implements Shares {

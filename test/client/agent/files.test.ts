@@ -35,6 +35,7 @@ describe('client/agent files', () => {
       await people.arrive('bob'),
       await people.arrive('carol'),
     ];
+    const dave = await people.arrive('dave');
     const bytes = randomBytes(8 * MIB + 12_345);
     const path = join(alice.folder, 'a.bin');
     await writeFile(path, bytes);
@@ -53,21 +54,27 @@ describe('client/agent files', () => {
       complete: true,
       sources: [{ user: 'alice', bytes: bytes.length }],
     });
+    expect((await readFile(first.path)).equals(bytes)).to.equal(true);
     expect((await alice.call(searchFile, { file: 'a.bin' })).holders.sort()).to.deep.equal(['alice', 'bob']);
 
+    // Two who have different halves, and nobody else: both are needed.
+    await fetchTo(dave, 'a.bin', { chunks: [3, 4] });
+    await bob.agent.close();
+    await rm(join(bob.folder, 'a.bin'));
+    const bobAgain = await people.arrive('bob');
+    await fetchTo(bobAgain, 'a.bin', { chunks: [0, 1, 2] });
+    await alice.agent.close();
     const states: TransferState[] = [];
     const second = await carol.call(
       download,
       { file: 'a.bin', directory: carol.folder },
       { onEvent: (event) => states.push((event as { transfer: TransferState }).transfer) },
     );
-    expect(second.sources.map(({ user }) => user).sort()).to.deep.equal(['alice', 'bob']);
+    expect(second.sources.map(({ user }) => user).sort()).to.deep.equal(['bob', 'dave']);
     expect(second.sources.reduce((sum, source) => sum + source.bytes, 0)).to.equal(bytes.length);
     expect(states.at(-1)).to.include({ file: 'a.bin', direction: 'download', sizeBytes: bytes.length });
-    for (const person of [bob, carol]) {
-      expect((await readFile(join(person.folder, 'a.bin'))).equals(bytes)).to.equal(true);
-      expect(await readdir(person.folder)).to.deep.equal(['a.bin']);
-    }
+    expect((await readFile(join(carol.folder, 'a.bin'))).equals(bytes)).to.equal(true);
+    expect(await readdir(carol.folder)).to.deep.equal(['a.bin']);
     expect((await carol.call(status, {})).held).to.deep.equal([{ file: 'a.bin', held: 5, chunks: 5 }]);
     expect((await carol.call(transfers, {})).transfers[0]).to.include({
       file: 'a.bin',
