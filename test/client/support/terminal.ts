@@ -127,7 +127,7 @@ export class Terminal {
   }
 
   async #until(holds: () => boolean, what: string): Promise<void> {
-    const late = AbortSignal.timeout(8_000);
+    const late = AbortSignal.timeout(15_000);
     setMaxListeners(0, late);
     while (!holds()) {
       if (this.#isOver || late.aborted)

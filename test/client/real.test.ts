@@ -1,0 +1,86 @@
+/** The faces with a real agent and a real server behind them. */
+import { expect } from 'chai';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Cast } from '../support/cast.js';
+import { Terminal } from './support/terminal.js';
+
+const PASSWORD = 'wonder land 7';
+
+/** Every file below a folder, as text. */
+function everythingIn(folder: string): string {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((path) => statSync(path).isFile())
+    .map((path) => readFileSync(path, 'latin1'))
+    .join('\n');
+}
+
+describe('client, with all behind it', function () {
+  this.timeout(60_000);
+  let cast: Cast;
+  before(async () => {
+    cast = new Cast({ alice: PASSWORD, bob: 'builder-42' });
+    await cast.start();
+  });
+  after(() => cast.close());
+
+  it('lets a mistyped password be typed anew, chats, leaves an agent, and the password nowhere (R1)', async () => {
+    const alice = cast.person('alice', PASSWORD);
+    const bob = cast.person('bob', 'builder-42');
+    const terminal = new Terminal(alice.home, [], { PARLEY_SERVER: cast.address, PARLEY_LISTEN: '127.0.0.1:0' });
+    try {
+      await terminal.shows(`user at ${cast.address}:`);
+      terminal.type('ALICE\r');
+      await terminal.shows('password of ALICE');
+      terminal.type('wrong\r');
+      await terminal.shows('user name or password is wrong');
+      await terminal.shows(/password of ALICE[\s\S]*password of ALICE/);
+      terminal.type(`${PASSWORD}\r`);
+      await terminal.shows(/started an agent for alice .*pid \d+/);
+      await terminal.endsWith('parley> ');
+      terminal.type('message bob half a ');
+      await terminal.endsWith('parley> message bob half a ');
+      await bob.ok('message', 'alice', 'are you there?');
+      await terminal.shows('bob: are you there?');
+      await terminal.endsWith('parley> message bob half a ');
+      terminal.type('line\r');
+      await terminal.shows('delivered');
+      terminal.type('exit\r');
+      expect(await terminal.ended).to.equal(0);
+    } finally {
+      terminal.close();
+    }
+    const inbox = (await bob.ok('inbox'))['messages'] as { text: string }[];
+    expect(inbox.map(({ text }) => text)).to.deep.equal(['half a line']);
+    expect((await alice.ok('inbox', '--unread'))['messages']).to.deep.equal([]);
+
+    const pid = /pid (\d+)/.exec(terminal.display.text)?.[1] ?? '';
+    if (existsSync(`/proc/${pid}/cmdline`)) {
+      expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
+        .to.contain('agent')
+        .and.not.contain(PASSWORD);
+      expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).not.to.contain(PASSWORD);
+    }
+    for (const text of [everythingIn(alice.home), everythingIn(cast.data), cast.serverLog, terminal.raw]) {
+      expect(text.includes(PASSWORD)).to.equal(false);
+    }
+  });
+
+  it('gives no agent the password that it was told in the environment', async () => {
+    const bob = cast.person('bob', 'builder-42');
+    await bob.run('logout');
+    await bob.ok('whoelse');
+    const environment = `/proc/${bob.agentPid}/environ`;
+    if (existsSync(environment)) expect(readFileSync(environment, 'utf8')).not.to.match(/builder-42|PARLEY_/);
+    expect(everythingIn(bob.home).includes('builder-42')).to.equal(false);
+  });
+
+  it('does from a script what it does one by one', async () => {
+    const bob = cast.person('bob', 'builder-42');
+    const { code, stdout, stderr } = await bob.shell('Whoelse', 'message alice  two  spaces', 'message zed hi');
+    expect(stdout).to.equal('alice\ndelivered\n');
+    expect(stderr).to.contain('[UNKNOWN_USER]');
+    expect(code).to.equal(1);
+  });
+});
