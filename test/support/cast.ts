@@ -119,7 +119,7 @@ export class Person {
     this.name = name;
     this.folder = join(cast.folder, `${name}-files`);
     this.home = join(cast.folder, `${name}-home`);
-    mkdirSync(this.folder, { recursive: true });
+    this.begin();
     this.env = {
       ...process.env,
       PARLEY_USER: name,
@@ -130,6 +130,11 @@ export class Person {
       NO_COLOR: '1',
       ...extra,
     };
+  }
+
+  /** Makes this user's folder. */
+  begin(): void {
+    mkdirSync(this.folder, { recursive: true });
   }
 
   /** Runs one command with --json. */
