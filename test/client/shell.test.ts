@@ -240,6 +240,14 @@ describe('client, the shell on a terminal', () => {
     await terminal.shows('bob: hello');
     // eslint-disable-next-line no-control-regex -- that is the point
     expect(terminal.raw).not.to.match(/\u001b/);
+    terminal.type('half\u0003');
+    await terminal.shows('exit or Ctrl-D leaves');
+    await terminal.endsWith(PROMPT);
+    agent.handlers['whoelse'] = (_, call) => untilCancelled(call);
+    terminal.type('whoelse\r');
+    await agent.called('whoelse', 2);
+    terminal.type('\u0003');
+    await terminal.shows('[CANCELLED]');
     terminal.type('exit\r');
     expect(await terminal.ended).to.equal(0);
   });

@@ -145,12 +145,17 @@ export class Screen {
       this.#options.onInterrupt();
       return;
     }
-    const hint = this.#readline.line === '' ? ' (exit or Ctrl-D leaves)' : '';
-    this.#moveToEnd();
-    this.#options.output.write(`^C${hint}\n`);
-    this.#gate.isOpen = false;
-    this.#readline.write(null, { ctrl: true, name: 'u' });
-    this.#gate.isOpen = true;
+    const hint = this.#isPlain || this.#readline.line === '' ? ' (exit or Ctrl-D leaves)' : '';
+    if (this.#isPlain) {
+      // The terminal itself has dropped its line.
+      this.#options.output.write(`${hint}\n`);
+    } else {
+      this.#readline.write(null, { ctrl: true, name: 'e' });
+      this.#options.output.write(`^C${hint}\n`);
+      this.#gate.isOpen = false;
+      this.#readline.write(null, { ctrl: true, name: 'u' });
+      this.#gate.isOpen = true;
+    }
     this.#drawPrompt();
   }
 
@@ -170,10 +175,6 @@ export class Screen {
     if (this.#isPlain) return '\n';
     const { rows } = this.#readline.getCursorPos();
     return `${rows > 0 ? `\u001b[${rows}A` : ''}\r\u001b[J`;
-  }
-
-  #moveToEnd(): void {
-    if (!this.#isPlain) this.#readline.write(null, { ctrl: true, name: 'e' });
   }
 
   /** readline must not go up to where it drew the line before: that place is somewhere else now. */
