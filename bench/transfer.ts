@@ -8,6 +8,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ROUNDS, median } from './measure.js';
 import type { Cost, Fetched, Offer, Order, WireManifest } from './transfer-end.js';
 
 const MIB = 1024 * 1024;
@@ -81,7 +82,11 @@ async function pipeOnce(mebibytes: number): Promise<Round> {
 }
 
 /** Measures both in turn, `rounds` times each, with a file of `mebibytes` MiB in the page cache, fetched into `into`. */
-export async function benchTransfer({ mebibytes = 1024, rounds = 5, into = tmpdir() } = {}): Promise<TransferResult> {
+export async function benchTransfer({
+  mebibytes = 1024,
+  rounds = ROUNDS,
+  into = tmpdir(),
+} = {}): Promise<TransferResult> {
   const folder = await mkdtemp(join(into, 'parley-bench-'));
   try {
     const path = join(folder, 'file');
@@ -90,7 +95,6 @@ export async function benchTransfer({ mebibytes = 1024, rounds = 5, into = tmpdi
     for (let round = 0; round < rounds; round++) {
       pipes.push(await pipeOnce(mebibytes));
       downloads.push(await downloadOnce(path, folder));
-      if (process.env['BENCH_ROUNDS'] !== undefined) console.log({ pipe: pipes.at(-1), download: downloads.at(-1) });
     }
     const downloadSeconds = median(downloads.map(({ seconds }) => seconds));
     const finishedSeconds = median(downloads.map((each) => each.finishedSeconds));
@@ -135,8 +139,4 @@ async function writeRandom(path: string, mebibytes: number): Promise<void> {
   for (let i = 0; i < mebibytes; i++) await file.write(randomFillSync(block));
   await file.sync();
   await file.close();
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }

@@ -2,8 +2,8 @@
 import type { Part } from '../chunks/part.js';
 import type { Clock } from '../protocol/clock.js';
 
-/** Milliseconds that a block may keep the loop: a page cache takes it in a third of one. */
-const SLOW_WRITE_MS = 20;
+/** Milliseconds that a block may keep the loop: a page cache takes it in a third of one, a busy machine makes that tens. */
+const SLOW_WRITE_MS = 80;
 /** Milliseconds for which a disk that was slow once is not waited for on this thread. */
 const SLOW_FOR_MS = 10_000;
 

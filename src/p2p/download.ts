@@ -27,10 +27,8 @@ export const DEFAULT_JOBS = 8;
 export const MAX_BLOCKS_UNDER_WAY = 32;
 /** Milliseconds between looks at what no event tells: stalls, retries, blocks to overtake. */
 export const TICK_MS = 200;
-/** Milliseconds between questions for new holders and newly held chunks. */
+/** Milliseconds between questions for new holders and newly held chunks: receivers soon serve each other. */
 export const REFRESH_MS = 1_000;
-/** The same while something is wanted that nobody linked has. */
-export const STARVED_REFRESH_MS = 1_000;
 /** Milliseconds without any holder to ask after which the download gives up: time for one that restarts to be back. */
 export const NO_HOLDER_GRACE_MS = 5_000;
 /** The same while the server cannot be asked who holds what: time for it to restart. */
@@ -220,8 +218,7 @@ class Download {
       (thrown: unknown) => (this.#locateError = toParleyError(thrown)),
     );
     void Promise.allSettled([located, ...linked]).then(() => {
-      const starved = this.#picker.withoutHolder().length > 0;
-      this.#refreshAt = this.#clock.monotonicMs() + (starved ? STARVED_REFRESH_MS : REFRESH_MS);
+      this.#refreshAt = this.#clock.monotonicMs() + REFRESH_MS;
       this.#refreshing = false;
     });
     void located.then(() => this.#linkMore());

@@ -5,8 +5,8 @@
  * begun the rarest comes first, so that what only one holder has is fetched while that holder is there.
  */
 
-/** Bytes asked of one holder and not yet there: enough to keep a fast link busy, little enough to give back. */
-export const WINDOW_BYTES = 4 * 1024 * 1024;
+/** Bytes asked of one holder and not yet there: enough to keep a fast link busy while both ends are, little enough to give back. */
+export const WINDOW_BYTES = 8 * 1024 * 1024;
 /** Requests open at one holder: small blocks would otherwise wait for the round trip instead of the wire. */
 export const WINDOW_REQUESTS = 32;
 /** Requests open at a holder however slow it is: one is answered while the next one travels. */
@@ -201,13 +201,6 @@ export class Picker {
   isReplaceable(id: string): boolean {
     const flights = this.flyingFrom(id);
     return flights.every(({ chunk }) => (this.#chunks.get(chunk)?.holders ?? 0) > 1);
-  }
-
-  /** Wanted chunks that no holder has now, ascending. */
-  withoutHolder(): readonly number[] {
-    const found: number[] = [];
-    for (const chunk of this.#chunks.values()) if (chunk.holders === 0) found.push(chunk.index);
-    return found.sort((a, b) => a - b);
   }
 
   #freeBlock(holder: Holder): Flight | undefined {
