@@ -73,12 +73,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     onFace: (face) => agent?.serve(face),
   });
   try {
-    const [identity, pins, privateLog, index] = await Promise.all([
+    const [identity, pins, index] = await Promise.all([
       loadIdentity(options.home),
       Pins.open(options.home),
-      PrivateLog.open(options.home),
       ShareIndex.open(options.home),
     ]);
+    // Last, for it is a file that stays open.
+    const privateLog = await PrivateLog.open(options.home);
     agent = new Agent(options, clock, control, { identity, pins, privateLog, index });
     opened.resolve(agent);
     return agent;

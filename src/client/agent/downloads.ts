@@ -7,6 +7,7 @@ import { fileIdentity, sameIdentity } from '../../chunks/files.js';
 import { buildManifest } from '../../chunks/manifest.js';
 import { openPart } from '../../chunks/part.js';
 import { blockPlace, chunkRange } from '../../chunks/plan.js';
+import type { Clock } from '../../protocol/clock.js';
 import type { ParamsOf, ResultIn } from '../../protocol/command.js';
 import type { agentCommands } from '../../protocol/commands/agent.js';
 import { serverCommands } from '../../protocol/commands/server.js';
@@ -32,6 +33,7 @@ export type DownloadAnswer = ResultIn<typeof agentCommands.download>;
 const MAX_ROUNDS = 3;
 
 export interface DownloadsOptions {
+  readonly clock: Clock;
   readonly session: Pick<Session, 'call'>;
   readonly library: Library;
   readonly peers: Peers;
@@ -167,7 +169,7 @@ export class Downloads {
     chunks: readonly number[],
     { request, signal, tracked, onState }: Attempt,
   ): Promise<DownloadResult> {
-    const { library, session, peers } = this.#options;
+    const { library, session, peers, clock } = this.#options;
     const own = await this.#copyOwn(holding, chunks, signal);
     const fetched = await download({
       file,
@@ -177,6 +179,7 @@ export class Downloads {
       jobs: request.jobs,
       limitRate: request.limitRate,
       signal,
+      clock,
       locate: async (stop) => {
         const found = await session.call(serverCommands.locate, { file }, { signal: stop });
         return found.root === manifest.root ? found.holders : [];

@@ -83,7 +83,7 @@ export function assemble(options: PartsOptions): AgentParts {
   const peers: Peers = new Peers({ identity, pins, clock, log, session, listen: options.listen, onLink });
   const chats: PrivateChats = new PrivateChats({ identity, pins, log, session, peers, events, privateLog, account });
   const transfers = new Transfers({ clock, events, provider });
-  const downloads = new Downloads({ session, library, peers, transfers, log, account });
+  const downloads = new Downloads({ clock, session, library, peers, transfers, log, account });
   const isNeeded = (): boolean => library.offers || transfers.active;
   const renewal = new Renewal({ session, clock, ...spread, isNeeded });
   return { clock, log, session, events, renewal, privateLog, peers, chats, library, transfers, downloads, account };

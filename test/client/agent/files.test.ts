@@ -7,7 +7,7 @@ import { serverCommands } from '../../../src/protocol/commands/server.js';
 import type { TransferState } from '../../../src/protocol/events.js';
 import { People } from './people.js';
 import type { Person } from './people.js';
-import { Cleanup, until } from './support.js';
+import { Cleanup, hurriedClock, until } from './support.js';
 
 const MIB = 1024 * 1024;
 const { register, seed, download, status, transfers } = agentCommands;
@@ -182,7 +182,8 @@ describe('client/agent files', () => {
 
   it('never serves a file that changed while it is shared, withdraws it, and says so', async () => {
     const people = await People.gather(cleanup);
-    const [alice, bob] = [await people.arrive('alice'), await people.arrive('bob')];
+    const alice = await people.arrive('alice');
+    const bob = await people.arrive('bob', { clock: hurriedClock(5) });
     const path = await offer(alice, 'a.bin', randomBytes(2 * MIB), 2);
     await fetchTo(bob, 'a.bin', { chunks: [0] });
     const heard = await alice.listen();
@@ -270,6 +271,10 @@ describe('client/agent files', () => {
       .catch((error: unknown) => error);
     await heard.find((event) => event.type === 'transfer');
     expect((await bob.refused(download, { file: 'a.bin', directory: bob.folder })).code).to.equal('TARGET_BUSY');
+    await until(async () => (await alice.call(transfers, {})).transfers.length === 1);
+    const [upload] = (await alice.call(transfers, {})).transfers;
+    expect(upload).to.include({ file: 'a.bin', direction: 'upload', state: 'running', sizeBytes: 4 * MIB });
+    expect(upload?.sources.map(({ user }) => user)).to.deep.equal(['bob']);
     stop.abort();
     await slow;
     await heard.find((event) => event.type === 'transfer' && event.transfer.state === 'failed');

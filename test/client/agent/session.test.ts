@@ -11,9 +11,10 @@ import { serverCommands } from '../../../src/protocol/commands/server.js';
 import { ParleyError } from '../../../src/protocol/errors.js';
 import { refusal } from '../../support/refusal.js';
 import { FakeClock } from '../../support/fakeclock.js';
+import { People } from './people.js';
 import { ScriptedServer, pushed, sessionStart } from './scriptedserver.js';
 import type { Script } from './scriptedserver.js';
-import { Cleanup, Heard, connectFace, until } from './support.js';
+import { Cleanup, Heard, connectFace, hurriedClock, until } from './support.js';
 
 /** Of each attempt: not a pause. */
 const CONNECT_DEADLINE_MS = 10_000;
@@ -29,7 +30,13 @@ describe('client/agent session', () => {
   }
 
   async function agentAt(home: string, options: Partial<AgentOptions> = {}): Promise<Agent> {
-    const agent = await startAgent({ home, listen: { host: '127.0.0.1', port: 0 }, random: () => 0, ...options });
+    const agent = await startAgent({
+      home,
+      listen: { host: '127.0.0.1', port: 0 },
+      random: () => 0,
+      clock: hurriedClock(10),
+      ...options,
+    });
     cleanup.add(() => agent.close());
     return agent;
   }
@@ -291,6 +298,31 @@ describe('client/agent session', () => {
       return done;
     });
     expect((await failed).code).to.equal('SERVER_UNREACHABLE');
+  });
+
+  it('stays logged in while it shares, and is logged out for doing nothing', async () => {
+    const people = await People.gather(cleanup, { timeoutMs: 1_200 });
+    const [alice, bob] = [await people.arrive('alice'), await people.arrive('bob')];
+    const path = join(alice.folder, 'a.txt');
+    await writeFile(path, 'shared');
+    await alice.call(agentCommands.register, { path, chunks: 1 });
+    const heard = await bob.listen();
+    expect((await bob.agent.ended)?.code).to.equal('LOGIN_REQUIRED');
+    await heard.ended;
+    expect(heard.all.map((event) => event.type === 'notice' && event.code)).to.deep.equal(['LOGGED_OUT_IDLE']);
+    expect(await alice.call(serverCommands.whoelse, {})).to.deep.equal({ users: [] });
+    expect(await alice.call(agentCommands.status, {})).to.include({ online: true });
+  });
+
+  it('listens on all interfaces unless told otherwise, and says where others reach it', async () => {
+    const people = await People.gather(cleanup);
+    const alice = await people.arrive('alice', { listen: undefined });
+    const { listen } = await alice.call(agentCommands.status, {});
+    expect(listen).to.match(/^127\.0\.0\.1:\d+$/);
+    const taken = Number(listen?.split(':')[1]);
+    const agent = await agentAt(await cleanup.folder(), { listen: { host: '127.0.0.1', port: taken } });
+    const login = { server: people.server.address, user: 'bob', password: 'b' };
+    expect((await refusal(agent.login(login))).code).to.equal('USAGE');
   });
 
   it('renews for commands that only it answers, but not for each', async () => {

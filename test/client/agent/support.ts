@@ -4,6 +4,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { controlSocketPath } from '../../../src/client/agent/socketpath.js';
+import { systemClock } from '../../../src/protocol/clock.js';
+import type { Clock } from '../../../src/protocol/clock.js';
 import { agentCommands } from '../../../src/protocol/commands/agent.js';
 import { Connection } from '../../../src/protocol/connection.js';
 import { faceEvent } from '../../../src/protocol/events.js';
@@ -28,6 +30,15 @@ export class Cleanup {
     this.add(() => rm(path, { recursive: true, force: true }));
     return path;
   }
+}
+
+/** A clock on which time passes so many times faster, for what waits seconds. */
+export function hurriedClock(factor: number): Clock {
+  return {
+    monotonicMs: () => systemClock.monotonicMs() * factor,
+    epochMs: () => systemClock.epochMs(),
+    after: (delayMs, task) => systemClock.after(delayMs / factor, task),
+  };
 }
 
 /** A face of the agent that has `home`. */
