@@ -8,6 +8,11 @@ export const DIGEST_BYTES = 32;
 
 const MANIFEST_TAG = Buffer.from('parley-manifest-1\n', 'ascii');
 
+/** The same bytes as the native binding takes them, without a copy. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 /** BLAKE3 that is fed piece by piece. */
 export interface Hasher {
   update(bytes: Uint8Array): void;
@@ -19,7 +24,7 @@ export interface Hasher {
 export function createHasher(): Hasher {
   const native = new Blake3Hasher();
   return {
-    update: (bytes) => void native.update(bytes),
+    update: (bytes) => void native.update(bufferOf(bytes)),
     digest: () => native.digestBuffer(),
   };
 }
@@ -27,7 +32,7 @@ export function createHasher(): Hasher {
 /** The BLAKE3 digest (32 bytes) of the parts, one after another. */
 export function blake3(...parts: readonly Uint8Array[]): Buffer {
   const [first] = parts;
-  if (first !== undefined && parts.length === 1) return blake3Once(first);
+  if (first !== undefined && parts.length === 1) return blake3Once(bufferOf(first));
   const hasher = createHasher();
   for (const part of parts) hasher.update(part);
   return hasher.digest();
@@ -35,12 +40,12 @@ export function blake3(...parts: readonly Uint8Array[]): Buffer {
 
 /** The digest of a block's bytes. */
 export function blockDigest(bytes: Uint8Array): Buffer {
-  return blake3Once(bytes);
+  return blake3Once(bufferOf(bytes));
 }
 
 /** The digest of a chunk, of the digests of its blocks in order (32 bytes each); of an empty chunk: of nothing. */
 export function chunkDigest(blockDigests: Uint8Array): Buffer {
-  return blake3Once(blockDigests);
+  return blake3Once(bufferOf(blockDigests));
 }
 
 /** The root of a manifest: BLAKE3("parley-manifest-1\n" | u64 BE size | u32 BE chunk count | chunk digests). */

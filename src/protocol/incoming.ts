@@ -52,17 +52,13 @@ export class IncomingCalls {
     }
     const served = this.#open.get(frame.id);
     if (served === undefined) return; // Answered already.
-    if (frame.kind === 'cancel') served.abort.abort(new ParleyError('CANCELLED'));
+    if (frame.kind === 'cancel') stop(served);
     else if (frame.kind === 'credit') served.credit.grant(frame.payload.readUInt32BE());
     else served.body.push(frame.payload);
   }
 
   abandon(): void {
-    for (const { abort, credit, body } of this.#open.values()) {
-      abort.abort(new ParleyError('CANCELLED'));
-      credit.close();
-      body.push(Buffer.alloc(0));
-    }
+    for (const served of this.#open.values()) stop(served);
   }
 
   #begin(id: number, value: unknown): void {
@@ -151,6 +147,13 @@ export class IncomingCalls {
   }
 }
 
+/** Tells a handler to stop, and wakes it where it waits for credit or for more of the body. */
+function stop({ abort, credit, body }: Served): void {
+  abort.abort(new ParleyError('CANCELLED'));
+  credit.close();
+  body.close();
+}
+
 function* cutIntoPages(items: readonly unknown[]): Generator<string> {
   let page: string[] = [];
   let pageBytes = 0;
@@ -181,6 +184,7 @@ class BodyQueue implements AsyncIterable<Buffer> {
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #ended = false;
+  #broken = false;
   #wake: () => void = () => undefined;
 
   constructor(grant: (bytes: number) => void) {
@@ -198,8 +202,16 @@ class BodyQueue implements AsyncIterable<Buffer> {
     this.#wake();
   }
 
+  /** No more will come: whoever reads it fails with CANCELLED unless the end was there already. */
+  close(): void {
+    this.#broken = !this.#ended;
+    this.#ended = true;
+    this.#wake();
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, void> {
     while (true) {
+      if (this.#broken) throw new ParleyError('CANCELLED');
       const bytes = this.#waiting.shift();
       if (bytes !== undefined) {
         this.#waitingBytes -= bytes.length;

@@ -198,16 +198,21 @@ export class Wire {
     this.send(encodeFrame('ping', 0, Buffer.alloc(8)));
   }
 
+  /** Looks again when the silence would call for a ping, or have lasted too long. */
   #watch(): void {
-    this.#cancelPing = this.#options.clock.after(PING_INTERVAL_MS, () => {
-      const silentMs = this.#options.clock.monotonicMs() - this.#lastReceivedMs;
-      if (silentMs >= DEAD_AFTER_MS) {
-        this.destroy(new ParleyError('TIMEOUT', { seconds: Math.round(silentMs / 1000) }));
-        return;
-      }
-      if (silentMs >= PING_INTERVAL_MS) this.#ping();
-      this.#watch();
-    });
+    const silentMs = this.#options.clock.monotonicMs() - this.#lastReceivedMs;
+    const toNextPing = PING_INTERVAL_MS - (silentMs % PING_INTERVAL_MS);
+    this.#cancelPing = this.#options.clock.after(toNextPing, () => this.#onSilence());
+  }
+
+  #onSilence(): void {
+    const silentMs = this.#options.clock.monotonicMs() - this.#lastReceivedMs;
+    if (silentMs >= DEAD_AFTER_MS) {
+      this.destroy(new ParleyError('TIMEOUT', { seconds: Math.round(silentMs / 1000) }));
+      return;
+    }
+    if (silentMs >= PING_INTERVAL_MS) this.#ping();
+    this.#watch();
   }
 }
 

@@ -5,8 +5,9 @@ import type { ConnectionOptions } from '../../src/protocol/connection.js';
 import { defineCommand } from '../../src/protocol/command.js';
 import type { Handlers } from '../../src/protocol/command.js';
 import { ParleyError } from '../../src/protocol/errors.js';
-import { HEADER_BYTES, encodeFrame } from '../../src/protocol/frame.js';
+import { FrameDecoder, HEADER_BYTES, encodeFrame } from '../../src/protocol/frame.js';
 import { makeHello } from '../../src/protocol/hello.js';
+import { FakeClock } from '../support/fakeclock.js';
 import { linkedPair } from '../support/pair.js';
 import { refusal } from '../support/refusal.js';
 
@@ -101,6 +102,11 @@ function pair(
   return [left, right];
 }
 
+async function* endless(): AsyncGenerator<Buffer, void, void> {
+  yield Buffer.alloc(1);
+  await new Promise(() => undefined);
+}
+
 describe('Connection', () => {
   it('exchanges hellos and answers calls', async () => {
     const [left, right] = pair();
@@ -186,6 +192,45 @@ describe('Connection', () => {
     expect(timed.code).to.equal('TIMEOUT');
     while (waits.some((signal) => !signal.aborted)) await new Promise(setImmediate);
     left.destroy();
+  });
+
+  it('ends a stream that waits for credit, and a body that waits for bytes, when the call is cancelled', async () => {
+    const [left, right] = pair();
+    for (const [spec, params, options] of [
+      [bytes, { total: 8 << 20 }, { onBytes: () => new Promise<void>(() => undefined) }],
+      [upload, {}, { body: endless() }],
+    ] as const) {
+      const abort = new AbortController();
+      const call = left.call(spec as typeof bytes, params as { total: number }, { ...options, signal: abort.signal });
+      while (right.servingCalls === 0) await new Promise(setImmediate);
+      for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+      abort.abort();
+      expect((await refusal(call)).code).to.equal('CANCELLED');
+      while (right.servingCalls > 0) await new Promise(setImmediate);
+    }
+    left.destroy();
+  });
+
+  it('pings after 15 s of silence and takes the other end for dead after 45 s', async () => {
+    const clock = new FakeClock();
+    const [a, b] = linkedPair();
+    const right = new Connection(b, { hello: makeHello('server'), end: 'listener', clock });
+    let pings = 0;
+    const decoder = new FrameDecoder();
+    a.on('data', (chunk: Buffer) => {
+      for (const frame of decoder.push(chunk)) if (frame.kind === 'ping') pings += 1;
+    });
+    await clock.advance(7_000);
+    a.write(encodeFrame('hello', 0, JSON.stringify(makeHello('client'))));
+    await right.ready;
+    await clock.advance(14_900);
+    expect(pings).to.equal(0);
+    await clock.advance(15_200);
+    expect(pings).to.equal(2);
+    await clock.advance(14_800);
+    expect(right.isOpen).to.equal(true);
+    await clock.advance(200);
+    expect((await right.closed)?.code).to.equal('TIMEOUT');
   });
 
   it('fails open calls when the link breaks, with the error that its owner names', async () => {
