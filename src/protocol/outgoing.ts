@@ -68,6 +68,8 @@ export class OutgoingCalls {
   readonly #open = new Map<number, OpenCall>();
   readonly #parity: number;
   #nextId: number;
+  /** Why no call can be made any more. */
+  #lost: ParleyError | undefined;
 
   constructor(wire: Wire, clock: Clock, firstId: 1 | 2) {
     this.#wire = wire;
@@ -83,6 +85,7 @@ export class OutgoingCalls {
 
   async call<S extends CommandSpec>(spec: S, params: ParamsIn<S>, options: CallOptions): Promise<ResultOf<S>> {
     options.signal?.throwIfAborted();
+    if (this.#lost !== undefined) throw this.#lost;
     if (this.#open.size >= MAX_OPEN_CALLS) throw new ParleyError('SERVER_BUSY');
     const payload = encodeJson({ command: spec.name, params });
     const id = this.#takeId();
@@ -128,6 +131,7 @@ export class OutgoingCalls {
 
   /** Fails every open call: the connection is gone. */
   abandon(error: ParleyError): void {
+    this.#lost = error;
     for (const call of [...this.#open.values()]) call.settle({ error });
   }
 

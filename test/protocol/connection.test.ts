@@ -239,6 +239,7 @@ describe('Connection', () => {
     await left.ready;
     right.destroy();
     expect((await refusal(call)).code).to.equal('SERVER_UNREACHABLE');
+    expect((await refusal(left.call(wait, {}))).code, 'a call made afterwards').to.equal('SERVER_UNREACHABLE');
   });
 
   it('refuses a frame that is no hello, a second hello and a wrong version', async () => {

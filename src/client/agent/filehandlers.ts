@@ -61,11 +61,10 @@ async function register(path: string, chunks: number, call: IncomingCall, parts:
     const params = { file, sizeBytes: manifest.sizeBytes, chunks, root };
     await session.call(serverCommands.registerFile, params, { body: [manifest.chunkDigests], signal: call.signal });
   } catch (thrown) {
-    // When nobody knows whether it was registered, the next announcement tells.
     const { code } = toParleyError(thrown);
-    if (!['SERVER_UNREACHABLE', 'TIMEOUT', 'CANCELLED'].includes(code) && before === undefined) {
-      await library.removeAt(path);
-    }
+    // Nobody knows whether it was registered: announcing it tells, now or when the server is back.
+    if (['SERVER_UNREACHABLE', 'TIMEOUT', 'CANCELLED'].includes(code)) void library.announce(file);
+    else if (before === undefined) await library.removeAt(path);
     throw thrown;
   }
   return { file, sizeBytes: manifest.sizeBytes, chunks, root };

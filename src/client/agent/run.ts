@@ -31,10 +31,12 @@ const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: 143, SIGHUP: 129 } as const
  */
 export async function runAgent(options: RunAgentOptions): Promise<number> {
   const stop = watchSignals();
+  outliveOutput();
   let log: AgentLog | undefined;
   try {
     const { home, listen, login } = options;
     log = await openAgentLog(home, options.logLevel);
+    noteFaults(log);
     const agent = await startAgent({ home, listen, standby: login === undefined, log });
     stop.whenStopped(() => void agent.close());
     try {
@@ -50,6 +52,18 @@ export async function runAgent(options: RunAgentOptions): Promise<number> {
     stop.end();
     log?.close();
   }
+}
+
+/** Whoever started the agent may be gone, and with it whoever read what it prints: that is no reason to end. */
+function outliveOutput(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.removeAllListeners('error').on('error', () => undefined);
+}
+
+/** What nobody foresaw is in the log at least. */
+function noteFaults(log: AgentLog): void {
+  process.on('warning', ({ name, message }) => log.warn({ name, reason: message }, 'warning'));
+  process.on('uncaughtExceptionMonitor', ({ message, stack }) => log.error({ reason: message, stack }, 'fault'));
 }
 
 interface Stop {
