@@ -1,6 +1,6 @@
 // Makes the compiled commands executable, and puts them into this checkout's own node_modules/.bin:
-// npm links the bins of dependencies, never those of the root, so without this `npx server` starts slowly from a cache.
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+// npm links the bins of dependencies, never those of the root. Last, it notes when all was built, for scripts/prepare.js.
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -18,3 +18,5 @@ for (const [name, file] of Object.entries(bin)) {
   rmSync(link, { force: true });
   symlinkSync(relative(binDirectory, target), link);
 }
+
+writeFileSync(join(root, 'dist', '.built'), '');
