@@ -1,13 +1,13 @@
 /** Whole files as shares: opened when somebody asks, closed when nobody does, and never served once they changed. */
 import { openSource } from '../../chunks/source.js';
 import type { Source } from '../../chunks/source.js';
-import { BitSet } from '../../chunks/bits.js';
 import type { FileIdentity } from '../../chunks/files.js';
 import type { Plan } from '../../chunks/plan.js';
 import type { Clock } from '../../protocol/clock.js';
 import { ParleyError } from '../../protocol/errors.js';
 import type { Digest } from '../../protocol/values.js';
 import type { Share } from '../../p2p/provider.js';
+import { fullBitmap } from './bitmaps.js';
 import type { DigestStore } from './digeststore.js';
 
 /** Milliseconds after the last read that a file stays open. */
@@ -50,9 +50,7 @@ export class WholeShare implements Share {
   }
 
   heldChunks(): Buffer {
-    const held = new BitSet(this.plan.chunks);
-    if (this.usable) for (let chunk = 0; chunk < this.plan.chunks; chunk++) held.add(chunk);
-    return held.toBytes();
+    return this.usable ? fullBitmap(this.plan.chunks) : Buffer.alloc(Math.ceil(this.plan.chunks / 8));
   }
 
   hasChunk(chunk: number): boolean {

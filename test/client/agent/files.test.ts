@@ -281,6 +281,23 @@ describe('client/agent files', () => {
     expect((await fetchTo(bob, 'a.bin')).complete).to.equal(true);
   });
 
+  it('goes on over links that stand when the server goes down', async () => {
+    const people = await People.gather(cleanup);
+    const [alice, bob] = [await people.arrive('alice'), await people.arrive('bob')];
+    const bytes = randomBytes(4 * MIB);
+    await offer(alice, 'a.bin', bytes, 4);
+    const heard = await bob.listen();
+    const fetching = fetchTo(bob, 'a.bin', { limitRate: 6 * MIB });
+    await heard.find((event) => event.type === 'transfer' && event.transfer.bytes > 0);
+    await people.server.server.close();
+    expect((await fetching).complete).to.equal(true);
+    expect((await readFile(join(bob.folder, 'a.bin'))).equals(bytes)).to.equal(true);
+    expect(await bob.call(status, {})).to.deep.include({
+      online: false,
+      held: [{ file: 'a.bin', held: 4, chunks: 4 }],
+    });
+  });
+
   it('seeds a copy whose bytes match, and no other', async () => {
     const people = await People.gather(cleanup);
     const [alice, bob] = [await people.arrive('alice'), await people.arrive('bob')];
