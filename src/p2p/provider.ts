@@ -74,7 +74,8 @@ export function partShare(file: string, part: Part): Share {
   };
 }
 
-function fullBitmap(chunks: number): Buffer {
+/** The bitmap of a file of so many chunks that is held whole. */
+export function fullBitmap(chunks: number): Buffer {
   const bitmap = Buffer.alloc(Math.ceil(chunks / 8), 0xff);
   const spare = bitmap.length * 8 - chunks;
   const last = bitmap.length - 1;

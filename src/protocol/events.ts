@@ -42,6 +42,7 @@ export const NOTICE_CODES = {
   PRIVATE_STARTED: 'a private chat was begun',
   PRIVATE_STOPPED: 'a private chat was ended by the other side',
   PRIVATE_LOST: 'a private link broke',
+  NOT_REACHABLE: 'others cannot connect here, so nobody can fetch what is shared here',
   FILE_WITHDRAWN: 'a shared file changed or went away and is offered no more',
 } as const;
 export type NoticeCode = keyof typeof NOTICE_CODES;

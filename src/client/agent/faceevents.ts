@@ -13,6 +13,11 @@ export interface Subscription extends AsyncIterable<FaceEvent> {
   end(): void;
 }
 
+export interface NoticeOptions {
+  readonly from?: string | undefined;
+  readonly text?: string | undefined;
+}
+
 export class FaceEvents {
   readonly #clock: Clock;
   readonly #subscribers = new Set<Queue>();
@@ -26,9 +31,12 @@ export class FaceEvents {
   }
 
   /** Publishes a notice of the agent's own; `text` when the code's own sentence does not say enough. */
-  notice(code: NoticeCode, options: { from?: string; text?: string } = {}): void {
-    const { from = AGENT, text = NOTICE_CODES[code] } = options;
-    this.publish({ type: 'notice', code, from, text, at: this.now() });
+  notice(code: NoticeCode, options: NoticeOptions = {}): void {
+    this.publish(this.makeNotice(code, options));
+  }
+
+  makeNotice(code: NoticeCode, { from = AGENT, text = NOTICE_CODES[code] }: NoticeOptions = {}): FaceEvent {
+    return { type: 'notice', code, from, text, at: this.now() };
   }
 
   /** Now, as events carry it. */

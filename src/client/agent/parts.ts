@@ -80,7 +80,16 @@ export function assemble(options: PartsOptions): AgentParts {
     if (link.purpose === 'transfer') provider.serve(link.peer, link.connection);
     else chats.accept(link);
   };
-  const peers: Peers = new Peers({ identity, pins, clock, log, session, listen: options.listen, onLink });
+  const peers: Peers = new Peers({
+    identity,
+    pins,
+    clock,
+    log,
+    session,
+    listen: options.listen,
+    onLink,
+    onProblem: () => events.notice('NOT_REACHABLE', { text: peers.problem }),
+  });
   const chats: PrivateChats = new PrivateChats({ identity, pins, log, session, peers, events, privateLog, account });
   const transfers = new Transfers({ clock, events, provider });
   const downloads = new Downloads({ clock, session, library, peers, transfers, log, account });

@@ -24,14 +24,17 @@ export interface PeersOptions {
   readonly session: Pick<Session, 'call'>;
   /** All interfaces and any port when absent. */
   readonly listen: Address | undefined;
+  /** The server found that others cannot connect here. */
+  readonly onProblem: () => void;
   /** Takes a link that somebody else opened; must set up what it serves before it returns. */
   readonly onLink: (link: PeerLink) => void;
 }
 
-/** How others reach this user: as the server found it, or as far as it is known here. */
+/** Where others' links come in: as the server found it, or as far as it is known here. */
 interface Reach {
   readonly address: string;
-  readonly reachable: boolean;
+  /** Why the server could not connect there. */
+  readonly problem?: string | undefined;
 }
 
 export class Peers {
@@ -52,6 +55,13 @@ export class Peers {
     return this.#reach?.address;
   }
 
+  /** What keeps others from connecting here, in a sentence; undefined when they can, or nobody tried. */
+  get problem(): string | undefined {
+    if (this.#reach?.problem === undefined) return undefined;
+    const { address, problem } = this.#reach;
+    return `others cannot connect to ${address} (${problem}), so nobody can fetch what you share; let that port in, or choose another with --listen`;
+  }
+
   /** Begins to listen, on the same port from then on. @throws ParleyError USAGE when the address cannot be listened on */
   async listen(): Promise<void> {
     if (this.#listener !== undefined) return;
@@ -62,7 +72,7 @@ export class Peers {
     if (listen !== undefined) this.#listener = await start(listen.host, listen.port);
     else this.#listener = await start('::', 0).catch(() => start('0.0.0.0', 0)); // a machine without IPv6
     const host = listen?.host ?? '0.0.0.0';
-    this.#reach = { address: formatAddress({ host, port: this.#listener.port }), reachable: false };
+    this.#reach = { address: formatAddress({ host, port: this.#listener.port }) };
   }
 
   /** Offers the listener to others, at each beginning of a session. Never rejects. */
@@ -72,8 +82,10 @@ export class Peers {
     const { session, log } = this.#options;
     try {
       const { address, reachable, reason } = await session.call(serverCommands.advertise, { port });
-      this.#reach = { address, reachable };
-      if (!reachable) log.warn({ address, reason }, 'others cannot connect to this agent');
+      this.#reach = { address, problem: reachable ? undefined : (reason ?? 'no reason given') };
+      if (reachable) return;
+      log.warn({ address, reason }, 'others cannot connect to this agent');
+      this.#options.onProblem();
     } catch (thrown) {
       log.warn({ reason: toParleyError(thrown).message }, 'could not advertise the listener');
     }

@@ -65,6 +65,9 @@ export function sessionHandlers(
       const events = parts.events.subscribe(() => face.destroy());
       call.signal.addEventListener('abort', () => events.end(), { once: true });
       if (call.signal.aborted) events.end();
+      // Known before anybody listened, and true still.
+      const { problem } = parts.peers;
+      if (problem !== undefined) await call.emit(parts.events.makeNotice('NOT_REACHABLE', { text: problem }));
       for await (const event of events) {
         await call.emit(event);
         if (shows === true) noteShown(asShown(event), parts);

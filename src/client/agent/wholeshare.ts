@@ -6,8 +6,8 @@ import type { Plan } from '../../chunks/plan.js';
 import type { Clock } from '../../protocol/clock.js';
 import { ParleyError } from '../../protocol/errors.js';
 import type { Digest } from '../../protocol/values.js';
+import { fullBitmap } from '../../p2p/provider.js';
 import type { Share } from '../../p2p/provider.js';
-import { fullBitmap } from './bitmaps.js';
 import type { DigestStore } from './digeststore.js';
 
 /** Milliseconds after the last read that a file stays open. */

@@ -325,6 +325,21 @@ describe('client/agent session', () => {
     expect((await refusal(agent.login(login))).code).to.equal('USAGE');
   });
 
+  it('tells whoever listens when others cannot connect, also those who come later', async () => {
+    const unreachable = { address: '10.0.0.1:5', reachable: false, reason: 'no answer' };
+    const server = await serverWith({ advertise: unreachable });
+    const home = await cleanup.folder();
+    const agent = await agentAt(home);
+    const early = new Heard(await connectFace(home));
+    await early.attached;
+    await agent.login(loginTo(server));
+    const late = new Heard(await connectFace(home));
+    for (const heard of [early, late]) {
+      const notice = await heard.notice('NOT_REACHABLE');
+      expect(notice.type === 'notice' && notice.text).to.match(/cannot connect to 10\.0\.0\.1:5 \(no answer\)/);
+    }
+  });
+
   it('renews for commands that only it answers, but not for each', async () => {
     const clock = new FakeClock();
     const server = await serverWith({});
