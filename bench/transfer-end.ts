@@ -1,8 +1,10 @@
 /** One end of a measured transfer, in a process of its own: told over IPC what to do, and answering with what it cost. */
 import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { connect, createServer } from 'node:tls';
 import type { AddressInfo } from 'node:net';
 import { buildManifest } from '../src/chunks/manifest.js';
@@ -31,7 +33,7 @@ export interface WireManifest {
 export type Order =
   | { readonly do: 'hold'; readonly path: string; readonly chunks: number; readonly peerKey: string }
   | { readonly do: 'fetch'; readonly manifest: WireManifest; readonly target: string; readonly from: readonly Offer[] }
-  | { readonly do: 'pipe-out'; readonly mebibytes: number }
+  | { readonly do: 'pipe-out'; readonly path: string }
   | { readonly do: 'pipe-in'; readonly port: number; readonly mebibytes: number }
   | { readonly do: 'cost' };
 
@@ -120,21 +122,10 @@ async function fetch(me: Identity, home: string, order: Extract<Order, { do: 'fe
   return { seconds, finishedSeconds, cpuSeconds, peakMebibytes };
 }
 
-/** The bare pipe: a TLS server that writes, as fast as it can and with back-pressure, to whoever connects. */
-async function pipeOut(me: Identity, mebibytes: number): Promise<object> {
+/** The bare pipe: a TLS server that streams the same file, in pieces of a block, to whoever connects. */
+async function pipeOut(me: Identity, path: string): Promise<object> {
   const server = createServer(linkTlsOptions(me), (socket) => {
-    const block = Buffer.alloc(MIB, 7);
-    let left = mebibytes;
-    const more = (): void => {
-      while (left > 0) {
-        left -= 1;
-        if (!socket.write(block)) return;
-      }
-      socket.end();
-    };
-    socket.on('drain', more);
-    socket.on('error', () => undefined);
-    more();
+    pipeline(createReadStream(path, { highWaterMark: MIB }), socket).catch((error: unknown) => console.error(error));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -171,7 +162,7 @@ async function main(): Promise<void> {
         case 'fetch':
           return fetch(me, home, order);
         case 'pipe-out':
-          return pipeOut(me, order.mebibytes);
+          return pipeOut(me, order.path);
         case 'pipe-in':
           return pipeIn(me, order.port, order.mebibytes);
         case 'cost':

@@ -1,4 +1,4 @@
-/** How fast a file is downloaded from one holder, encrypted and verified, against a bare Node TLS pipe of as many bytes. */
+/** How fast a file is downloaded from one holder, encrypted and verified, against a bare Node TLS pipe of the same file. */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
@@ -72,9 +72,9 @@ async function downloadOnce(path: string, folder: string): Promise<Round> {
   return { ...fetched, holder: holderCost };
 }
 
-async function pipeOnce(mebibytes: number): Promise<Round> {
+async function pipeOnce(path: string, mebibytes: number): Promise<Round> {
   const [out, into] = await Promise.all([startEnd(), startEnd()]);
-  const { port } = await tell<{ port: number }>(out, { do: 'pipe-out', mebibytes });
+  const { port } = await tell<{ port: number }>(out, { do: 'pipe-out', path });
   const fetched = await tell<Fetched>(into, { do: 'pipe-in', port, mebibytes });
   const holder = await tell<Cost>(out, { do: 'cost' });
   await Promise.all([stop(out), stop(into)]);
@@ -93,7 +93,7 @@ export async function benchTransfer({
     await writeRandom(path, mebibytes);
     const [downloads, pipes]: [Round[], Round[]] = [[], []];
     for (let round = 0; round < rounds; round++) {
-      pipes.push(await pipeOnce(mebibytes));
+      pipes.push(await pipeOnce(path, mebibytes));
       downloads.push(await downloadOnce(path, folder));
     }
     const downloadSeconds = median(downloads.map(({ seconds }) => seconds));

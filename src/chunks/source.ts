@@ -1,4 +1,5 @@
 /** A file that was promised to others: read for serving, and never served once it changed (R16). */
+import { fstatSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -42,7 +43,11 @@ export class Source {
       throw gone(options.path, 0, error);
     });
     const source = new Source(options, file);
-    if (await source.#handleUnchanged().catch(() => false)) return source;
+    try {
+      if (source.#handleUnchanged()) return source;
+    } catch {
+      // Gone just now.
+    }
     await source.close();
     throw gone(options.path, 0);
   }
@@ -62,7 +67,7 @@ export class Source {
         // Never rejects: nobody may get the buffer back while the read still fills it.
         this.#pathUnchanged().catch(() => false),
       ]);
-      if (read === length && pathUnchanged && (await this.#handleUnchanged())) return length;
+      if (read === length && pathUnchanged && this.#handleUnchanged()) return length;
     } catch (error) {
       this.#lose();
       throw gone(this.path, chunk, error);
@@ -88,8 +93,9 @@ export class Source {
   }
 
   // Cut short or edited in place: shows in the open file.
-  async #handleUnchanged(): Promise<boolean> {
-    return sameIdentity(identityOf(await this.#file.stat({ bigint: true })), this.#identity);
+  #handleUnchanged(): boolean {
+    // The open file's metadata is in memory: asking the thread pool would cost ten times what it takes.
+    return sameIdentity(identityOf(fstatSync(this.#file.fd, { bigint: true })), this.#identity);
   }
 
   // Replaced or deleted: shows at the path only.

@@ -10,7 +10,7 @@ import type { Handlers, IncomingCall } from '../protocol/command.js';
 import { peerCommands } from '../protocol/commands/peer.js';
 import type { Connection } from '../protocol/connection.js';
 import { ParleyError } from '../protocol/errors.js';
-import { HEADER_BYTES } from '../protocol/frame.js';
+import { EMPTY_REPLY_BYTES, HEADER_BYTES } from '../protocol/frame.js';
 import { BLOCK_BYTES } from '../protocol/limits.js';
 import { nameKey } from '../protocol/values.js';
 import type { Digest } from '../protocol/values.js';
@@ -170,17 +170,17 @@ export class Provider {
     return share;
   }
 
-  /** Reads behind the room for a header, so that header and block leave in one write and are never copied. */
+  /** Reads between the room for a header and for the reply: all three leave in one write, and the block is never copied. */
   async #send(share: Share, block: number, { user, connection }: Context, call: IncomingCall): Promise<void> {
     const { length } = blockPlace(share.plan, block);
     await this.#limit?.take(length, call.signal);
-    const buffer = this.#buffers.pop() ?? Buffer.allocUnsafeSlow(HEADER_BYTES + BLOCK_BYTES);
+    const buffer = this.#buffers.pop() ?? Buffer.allocUnsafeSlow(HEADER_BYTES + BLOCK_BYTES + EMPTY_REPLY_BYTES);
     const late = this.#clock.after(SEND_DEADLINE_MS, () => {
       connection.destroy(new ParleyError('TIMEOUT', { seconds: SEND_DEADLINE_MS / 1000 }));
     });
     try {
       await share.read(block, buffer, HEADER_BYTES);
-      await call.writeInPlace(buffer.subarray(0, HEADER_BYTES + length));
+      await call.answerInPlace(buffer, length);
     } finally {
       late();
       this.#buffers.push(buffer);

@@ -93,6 +93,12 @@ export interface IncomingCall {
    * The buffer may be used again when the promise resolves.
    */
   writeInPlace(framed: Buffer): Promise<void>;
+  /**
+   * The last bytes of the stream and an empty reply in one write, without a copy: the payload of at most a block stands in `room`
+   * behind HEADER_BYTES, and EMPTY_REPLY_BYTES are free behind it. What the handler returns afterwards is not sent.
+   * `room` may be used again when the promise resolves.
+   */
+  answerInPlace(room: Buffer, payloadBytes: number): Promise<void>;
 }
 
 /** A handler for every command of a list; the compiler says which is missing. */

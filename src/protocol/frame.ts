@@ -35,6 +35,8 @@ export interface Frame {
 
 /** Bytes before the payload. */
 export const HEADER_BYTES = 9;
+/** Bytes of a whole frame that carries an empty reply, `{}`. */
+export const EMPTY_REPLY_BYTES = HEADER_BYTES + 2;
 const LENGTH_BYTES = 4;
 
 /** Largest payloads by kind of payload; a connection begins with small ones and raises them after login. */

@@ -4,7 +4,7 @@ import type { CommandSpec, IncomingCall } from './command.js';
 import { CreditGate } from './credit.js';
 import { deferred } from './deferred.js';
 import { ParleyError, toParleyError } from './errors.js';
-import { HEADER_BYTES, encodeCredit, encodeFrame, writeHeader } from './frame.js';
+import { EMPTY_REPLY_BYTES, HEADER_BYTES, encodeCredit, encodeFrame, writeHeader } from './frame.js';
 import type { Frame } from './frame.js';
 import { decodeJson, encodeJson } from './json.js';
 import { MAX_CONTROL_BYTES, MAX_DATA_BYTES, MAX_OPEN_CALLS, STREAM_WINDOW_BYTES } from './limits.js';
@@ -20,6 +20,8 @@ const PAGE_BYTES = MAX_CONTROL_BYTES - 128;
 const callSchema = z.object({ command: z.string().max(64), params: z.unknown() });
 
 interface Served {
+  /** The reply went out with the last bytes. */
+  answered: boolean;
   readonly abort: AbortController;
   readonly credit: CreditGate;
   readonly body: BodyQueue;
@@ -68,6 +70,7 @@ export class IncomingCalls {
     }
     const { command, params } = parsed.data;
     const served: Served = {
+      answered: false,
       abort: new AbortController(),
       credit: new CreditGate(STREAM_WINDOW_BYTES),
       body: new BodyQueue((bytes) => this.#wire.send(encodeCredit(id, bytes))),
@@ -106,9 +109,10 @@ export class IncomingCalls {
         this.#wire.send(encodeFrame('event', id, encodeJson(event)));
       },
       write: (bytes) => this.#write(id, served, bytes),
-      writeInPlace: (framed) => this.#writeInPlace(id, served, framed),
+      writeInPlace: (framed) => this.#writeInPlace(id, served, framed, framed.length - HEADER_BYTES),
+      answerInPlace: (room, payloadBytes) => this.#answerInPlace(id, served, room, payloadBytes),
     });
-    await this.#reply(id, spec, result, signal);
+    if (!served.answered) await this.#reply(id, spec, result, signal);
   }
 
   async #write(id: number, served: Served, bytes: Buffer): Promise<void> {
@@ -120,12 +124,18 @@ export class IncomingCalls {
     }
   }
 
-  async #writeInPlace(id: number, served: Served, framed: Buffer): Promise<void> {
-    const payloadBytes = framed.length - HEADER_BYTES;
+  async #writeInPlace(id: number, served: Served, framed: Buffer, payloadBytes: number): Promise<void> {
     await served.credit.take(payloadBytes);
     await this.#wire.drained(served.abort.signal);
     writeHeader(framed, 0, 'data', id, payloadBytes);
     await this.#wire.sendInPlace(framed);
+  }
+
+  async #answerInPlace(id: number, served: Served, room: Buffer, payloadBytes: number): Promise<void> {
+    const end = HEADER_BYTES + payloadBytes;
+    encodeFrame('reply', id, '{}').copy(room, end);
+    await this.#writeInPlace(id, served, room.subarray(0, end + EMPTY_REPLY_BYTES), payloadBytes);
+    served.answered = true;
   }
 
   async #reply(id: number, spec: CommandSpec, result: object, signal: AbortSignal): Promise<void> {

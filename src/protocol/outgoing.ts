@@ -217,7 +217,9 @@ export class OutgoingCalls {
     call.taken = call.taken.then(async () => {
       await take?.(bytes);
       call.uncredited -= bytes.length;
-      if (this.#open.has(id)) this.#wire.send(encodeCredit(id, bytes.length));
+      // A full `into` is all that the caller wants.
+      if (this.#open.has(id) && call.landed !== call.options.into?.length)
+        this.#wire.send(encodeCredit(id, bytes.length));
     });
     call.taken.catch((thrown: unknown) => {
       this.#wire.send(encodeFrame('cancel', id));
