@@ -18,6 +18,8 @@ export const TAKEOVER_PING_MS = 3 * SECOND_MS;
 export const LEASE_MS = 60 * SECOND_MS;
 /** How long a resume token is good: a long weekend, and not for ever on a stolen disk. */
 export const TOKEN_LIFETIME_MS = 7 * DAY_MS;
+/** How long a used resume token may be used again by the same key: as long as a client tries to come back at its slowest, several times over. */
+export const RESUME_AGAIN_MS = 60 * SECOND_MS;
 /** How often tokens that have ended are removed. */
 export const TOKEN_SWEEP_MS = 60 * MINUTE_MS;
 /** How long a broken connection may stay away before others are told that its user left: a first reconnect takes less. */

@@ -8,7 +8,7 @@ import type { NoticeCode } from '../protocol/events.js';
 import type { z } from 'zod';
 import type { Authenticate } from './auth/authenticate.js';
 import type { Services } from './context.js';
-import { TAKEOVER_PING_MS, TOKEN_LIFETIME_MS } from './limits.js';
+import { RESUME_AGAIN_MS, TAKEOVER_PING_MS, TOKEN_LIFETIME_MS } from './limits.js';
 import { Session, encodeNotice } from './session.js';
 import type { EndReason, Origin } from './session.js';
 import type { UserId, UserRecord } from './storage/port.js';
@@ -87,6 +87,9 @@ export class Sessions {
       await giveBack();
       throw new ParleyError('LOGIN_REQUIRED');
     }
+    // The answer with the next token may be lost with the connection: this one is good for a little while yet.
+    const againUntil = Math.min(held.expiresAt, this.#clock.epochMs() + RESUME_AGAIN_MS);
+    await storage.storeResumeToken(hash, { ...held, expiresAt: againUntil });
     return this.#deciding.run(held.userId, async () => {
       const standing = presence.get(held.userId);
       if (standing?.origin.key?.fingerprint === key.fingerprint) await this.end(standing, 'resumed');
