@@ -38,6 +38,12 @@ export async function takeLock(path: string, target: string): Promise<FileLock> 
   throw new ParleyError('TARGET_BUSY', { path: target, pid: 0 });
 }
 
+/** The process that took the lock, alive or not; undefined when nobody has it, or has not said who. */
+export async function lockHolder(path: string): Promise<number | undefined> {
+  const found = await readFile(path, 'utf8').catch(absent);
+  return found === undefined ? undefined : parse(found)?.pid;
+}
+
 async function create(path: string, text: string): Promise<boolean> {
   let file: FileHandle;
   try {

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import type { Connection } from '../protocol/connection.js';
 import { ParleyError, isErrorCode } from '../protocol/errors.js';
+import { agentPid } from './agent/control.js';
 import { dialAgent } from './dial.js';
 import type { Settings } from './settings.js';
 
@@ -36,7 +37,11 @@ export async function startAgent(settings: Settings, signal: AbortSignal): Promi
       signal.throwIfAborted();
       const { failure } = attempt;
       const connection = await dialAgent(settings.home);
-      if (connection !== undefined) return { connection, pid: failure === undefined ? attempt.pid : undefined };
+      if (connection !== undefined) {
+        // Of agents that race for a home one wins; ours may be another, about to find that out.
+        const isOurs = attempt.pid === (await agentPid(settings.home));
+        return { connection, pid: isOurs ? attempt.pid : undefined };
+      }
       if (failure !== undefined) {
         // One that is just ending still has the home.
         if (failure.code !== 'AGENT_RUNNING') throw failure;

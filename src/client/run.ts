@@ -61,6 +61,7 @@ async function invoke(
     }
     case 'agent':
       interruption.release(); // The agent ends in its own good order.
+      outliveBrokenPipe();
       return runForegroundAgent(context, invocation.background);
     case 'shell': {
       const { runShell } = await import('./shell.js');
@@ -154,6 +155,14 @@ function quietOnBrokenPipe(): void {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       process.exit(error.code === 'EPIPE' ? EXIT.done : EXIT.refused);
     });
+  }
+}
+
+/** An agent goes on when nobody reads what it says: the face that started it is gone, or the terminal is. */
+function outliveBrokenPipe(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.removeAllListeners('error');
+    stream.on('error', () => undefined);
   }
 }
 

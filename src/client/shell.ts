@@ -1,5 +1,4 @@
 /** The interactive shell, and the same from a script: one command a line (CONTRACT section 3). */
-import { createInterface } from 'node:readline';
 import { agentCommands } from '../protocol/commands/agent.js';
 import type { Connection } from '../protocol/connection.js';
 import { deferred } from '../protocol/deferred.js';
@@ -14,6 +13,7 @@ import { runLine } from './shell/commands.js';
 import type { LineContext, LineEnd } from './shell/commands.js';
 import { listenToAgent } from './shell/events.js';
 import { openHistory } from './shell/history.js';
+import { inputLines } from './shell/input.js';
 import { agentNames } from './shell/names.js';
 import { Screen } from './shell/screen.js';
 import type { Execution } from './execute.js';
@@ -60,14 +60,16 @@ async function runScript({ context, output: outputOptions, cwd }: ShellOptions):
     adopt,
   };
   let end: LineEnd = { code: EXIT.done, leaves: false };
-  const input = createInterface({ input: process.stdin, crlfDelay: Infinity });
-  const stop = (): void => input.close();
+  const stop = (): void => void process.stdin.destroy();
   context.signal.addEventListener('abort', stop, { once: true });
-  for await (const text of input) {
-    end = await runLine(text, end.code, line, context.signal);
-    if (end.leaves || context.signal.aborted) break;
+  try {
+    for await (const text of inputLines(process.stdin)) {
+      end = await runLine(text, end.code, line, context.signal);
+      if (end.leaves || context.signal.aborted) break;
+    }
+  } catch (thrown) {
+    if (!context.signal.aborted) throw thrown;
   }
-  input.close();
   await connection?.close();
   return end.code;
 }

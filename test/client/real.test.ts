@@ -1,5 +1,6 @@
 /** The faces with a real agent and a real server behind them. */
 import { expect } from 'chai';
+import { once } from 'node:events';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cast } from '../support/cast.js';
@@ -74,6 +75,26 @@ describe('client, with all behind it', function () {
     const environment = `/proc/${bob.agentPid}/environ`;
     if (existsSync(environment)) expect(readFileSync(environment, 'utf8')).not.to.match(/builder-42|PARLEY_/);
     expect(everythingIn(bob.home).includes('builder-42')).to.equal(false);
+  });
+
+  it('tells of an agent that was started once, however many commands raced to start it', async () => {
+    const bob = cast.person('bob', 'builder-42');
+    await bob.run('logout');
+    const outcomes = await Promise.all(Array.from({ length: 4 }, () => bob.run('status')));
+    expect(outcomes.filter(({ code }) => code !== 0)).to.deep.equal([]);
+    expect(outcomes.filter(({ stderr }) => stderr.includes('started an agent'))).to.have.length(1);
+  });
+
+  it('keeps an agent whose words nobody reads any more', async () => {
+    const bob = cast.person('bob', 'builder-42');
+    await bob.run('logout');
+    const agent = bob.start('agent');
+    agent.stderr?.destroy();
+    while ((await bob.run('status', '--user', 'bob')).json['user'] !== 'bob') expect(agent.exitCode).to.equal(null);
+    expect(agent.exitCode).to.equal(null);
+    const ended = once(agent, 'exit');
+    agent.kill('SIGTERM');
+    expect(await ended).to.deep.equal([143, null]);
   });
 
   it('does from a script what it does one by one', async () => {

@@ -8,6 +8,7 @@ import type { Connection } from '../../protocol/connection.js';
 import { deferred } from '../../protocol/deferred.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import { nameKey } from '../../protocol/values.js';
+import { unwritable } from '../../chunks/fserrors.js';
 import { loadIdentity } from '../../p2p/identity.js';
 import { Pins } from '../../p2p/pins.js';
 import { accountKey } from './account.js';
@@ -84,7 +85,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     opened.resolve(agent);
     return agent;
   } catch (thrown) {
-    const error = toParleyError(thrown);
+    const error = toParleyError(unwritable(options.home, thrown));
     opened.reject(error);
     await control.close(error);
     throw error;

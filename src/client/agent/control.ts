@@ -8,7 +8,7 @@ import type { Clock } from '../../protocol/clock.js';
 import { Connection } from '../../protocol/connection.js';
 import { ParleyError } from '../../protocol/errors.js';
 import { makeHello } from '../../protocol/hello.js';
-import { takeLock } from '../../chunks/lock.js';
+import { lockHolder, takeLock } from '../../chunks/lock.js';
 import type { FileLock } from '../../chunks/lock.js';
 import { errnoOf } from '../../chunks/fserrors.js';
 import { controlSocketPath, isSocketFolderSafe } from './socketpath.js';
@@ -37,6 +37,11 @@ export interface Control {
   stopListening(): void;
   /** Takes no more faces, tells those connected why when there is a reason, and waits until they are gone. Idempotent. */
   close(reason?: ParleyError): Promise<void>;
+}
+
+/** The process of the agent that has this home. */
+export function agentPid(home: string): Promise<number | undefined> {
+  return lockHolder(join(home, LOCK_FILE));
 }
 
 /** @throws ParleyError AGENT_RUNNING when another agent has this home; STATE_DAMAGED when the socket cannot be made */

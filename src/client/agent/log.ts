@@ -2,6 +2,7 @@
 import { mkdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { destination, pino } from 'pino';
+import { unwritable } from '../../chunks/fserrors.js';
 
 /** What the rest of the agent needs of a log. */
 export interface Log {
@@ -20,17 +21,22 @@ export interface AgentLog extends Log {
   close(): void;
 }
 
-/** Opens `<home>/agent.log` to append to; `level` is one of pino's (`info` unless told). */
+/**
+ * Opens `<home>/agent.log` to append to; `level` is one of pino's (`info` unless told).
+ * @throws ParleyError DISK_FULL when it cannot be written, for want of space or permission
+ */
 export async function openAgentLog(home: string, level = 'info'): Promise<AgentLog> {
   const path = join(home, LOG_FILE);
-  await mkdir(home, { recursive: true, mode: 0o700 });
+  await mkdir(home, { recursive: true, mode: 0o700 }).catch((thrown: unknown) => {
+    throw unwritable(home, thrown);
+  });
   const size = await stat(path).then(
     (stats) => stats.size,
     () => 0,
   );
   if (size > MAX_KEPT_BYTES) await truncate(path).catch(() => undefined);
   // Synchronous: an agent says little, and what it says last matters most.
-  const target = destination({ dest: path, mode: 0o600, sync: true });
+  const target = openTarget(path);
   target.on('error', () => undefined); // A full disk must not end the agent.
   const log = pino({ level, base: { pid: process.pid } }, target);
   return {
@@ -40,6 +46,14 @@ export async function openAgentLog(home: string, level = 'info'): Promise<AgentL
     error: (fields, message) => log.error(fields, message),
     close: () => target.end(),
   };
+}
+
+function openTarget(path: string): ReturnType<typeof destination> {
+  try {
+    return destination({ dest: path, mode: 0o600, sync: true });
+  } catch (thrown) {
+    throw unwritable(path, thrown);
+  }
 }
 
 export const silentLog: Log = {

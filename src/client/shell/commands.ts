@@ -35,13 +35,17 @@ export interface LineEnd {
 
 const stay = (code: number): LineEnd => ({ code, leaves: false });
 
-/** Never rejects: what goes wrong is printed. */
+/** Never rejects: what goes wrong is printed; an error in place of a line, too. */
 export async function runLine(
-  line: string,
+  line: string | ParleyError,
   previous: number,
   context: LineContext,
   signal: AbortSignal,
 ): Promise<LineEnd> {
+  if (line instanceof ParleyError) {
+    context.output.error(line);
+    return stay(line.exitCode);
+  }
   const words = shellWords(line);
   const first = words[0]?.toLowerCase() ?? '';
   if (first === '' || first.startsWith('#')) return stay(previous);

@@ -54,6 +54,17 @@ describe('client/agent home', () => {
     await (await startAgent({ home })).close();
   });
 
+  it('in which nothing can be written is refused by name', async () => {
+    const home = await cleanup.folder();
+    const path = join(home, 'agent.log');
+    await mkdir(path);
+    const error = await refusal(openAgentLog(home));
+    expect(error.code).to.equal('DISK_FULL');
+    expect(error.details['path']).to.equal(path);
+    await writeFile(join(home, 'file'), '');
+    expect((await refusal(openAgentLog(join(home, 'file', 'home')))).code).to.equal('DISK_FULL');
+  });
+
   it('has a log that begins anew when it has grown large', async () => {
     const home = await cleanup.folder();
     const path = join(home, 'agent.log');

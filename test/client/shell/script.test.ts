@@ -46,6 +46,17 @@ describe('client, the shell from a script', () => {
     expect((await run(['whoelse --json', 'whoelse'])).stdout).to.equal('{"users":["bob","carol"]}\nbob\ncarol\n');
   });
 
+  it('ends a line at its end alone, and refuses one that is too long to be any', async () => {
+    const { code, stdout, stderr } = await run([
+      'message bob one\u2028whoelse',
+      `message bob ${'x'.repeat(2_000_000)}`,
+    ]);
+    expect(stdout).to.equal('delivered\n');
+    expect(stderr).to.match(/^a line has more than .* \[USAGE\]\n$/);
+    expect(code).to.equal(2);
+    expect(agent.callsOf('message')).to.deep.equal([{ user: 'bob', text: 'one\u2028whoelse' }]);
+  });
+
   it('prints messages as they come, and leaves them unread', async () => {
     const { child, finished } = startClient(agent.home, []);
     child.stdin?.write('whoelse\n');
