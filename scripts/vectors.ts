@@ -5,6 +5,7 @@ import { safetyNumber } from '../src/p2p/pins.js';
 import { fingerprintOf } from '../src/protocol/certificate.js';
 import { BLOCK_BYTES } from '../src/protocol/limits.js';
 import { encodeCredit, encodeFrame } from '../src/protocol/frame.js';
+import { parseFileName } from '../src/protocol/values.js';
 
 const KEY_A =
   'MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==';
@@ -40,6 +41,75 @@ function bitmap(chunks: number, held: readonly number[]): object {
   return { chunks, held, bitmap: bytes.toString('base64') };
 }
 
+const GOOD_NAMES = [
+  'a.txt',
+  'A.TXT',
+  '.profile',
+  '..x',
+  'a..b',
+  'movie (1).mkv',
+  "it's #1 & 100%.txt",
+  'u\u0308.txt',
+  '日本語.txt',
+  '🎉.png',
+  'console',
+  'com10',
+  'con-1.txt',
+  'x'.repeat(255),
+  'e\u0301'.repeat(127),
+];
+const BAD_NAMES = [
+  '',
+  '.',
+  '..',
+  'a/b',
+  'a\\b',
+  'c:x',
+  'a*',
+  'a?',
+  'a"b',
+  'a<b',
+  'a>b',
+  'a|b',
+  'a\nb',
+  'a\u007fb',
+  'a\u200bb',
+  'a\u202eb',
+  'a\u2028b',
+  'a\ufeffb',
+  'a\u00adb',
+  'a\u034fb',
+  'a\u3164b',
+  'a\ufe0fb',
+  'a\ue000b',
+  ' a',
+  'a ',
+  'a.',
+  'CON',
+  'nul.txt',
+  'com1.tar.gz',
+  'lpt²',
+  'conin$',
+  'x'.repeat(256),
+  'ä'.repeat(128),
+];
+
+/** What becomes of a name; undefined when it is refused. */
+function registeredAs(name: string): string | undefined {
+  try {
+    return parseFileName(name);
+  } catch {
+    return undefined;
+  }
+}
+
+function fileNames(): object {
+  const accepted = GOOD_NAMES.map((name) => ({ name, registeredAs: registeredAs(name) }));
+  if (accepted.some((each) => each.registeredAs === undefined)) throw new Error('a good name is refused');
+  if (BAD_NAMES.some((name) => registeredAs(name) !== undefined)) throw new Error('a bad name is taken');
+  return { accepted, refused: BAD_NAMES };
+}
+
 export function vectors(): object {
   return {
     frames: [
@@ -67,6 +137,7 @@ export function vectors(): object {
     filesNote: 'byte i of each file is i mod 251',
     files: [cut(0, 1), cut(1, 1), cut(10, 3), cut(BLOCK_BYTES + 1, 1), cut(2_500_000, 2)],
     bitmaps: [bitmap(5, [0, 2, 3]), bitmap(9, [8]), bitmap(16, [])],
+    fileNames: fileNames(),
     fingerprints: [{ publicKey: KEY_A, fingerprint: `SHA256:${fingerprintOf(KEY_A)}` }],
     safetyNumbers: [
       {

@@ -1,4 +1,5 @@
 /** The generated part of docs/PROTOCOL.md: every command on the wire, every event, error and limit, read from the definitions. */
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { CommandSpec } from '../src/protocol/command.js';
 import { clientCommands } from '../src/protocol/commands/client.js';
@@ -6,6 +7,9 @@ import { peerCommands } from '../src/protocol/commands/peer.js';
 import { serverCommands } from '../src/protocol/commands/server.js';
 import { ERRORS } from '../src/protocol/errors.js';
 import { NOTICE_CODES, serverEvent } from '../src/protocol/events.js';
+import * as protocolLimits from '../src/protocol/limits.js';
+import * as serverLimits from '../src/server/limits.js';
+import * as storageLimits from '../src/server/storage/port.js';
 
 interface Schema {
   readonly type?: string | readonly string[];
@@ -31,7 +35,7 @@ const schemaOf = (schema: z.ZodType): Schema =>
   z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Schema;
 
 function range(low: number | undefined, high: number | undefined, unit: string): string {
-  const least = low === undefined || low === 0 || Math.abs(low) >= Number.MAX_SAFE_INTEGER ? undefined : low;
+  const least = low === undefined || Math.abs(low) >= Number.MAX_SAFE_INTEGER ? undefined : low;
   const most = high === undefined || high >= Number.MAX_SAFE_INTEGER ? undefined : high;
   if (least === undefined && most === undefined) return '';
   if (most === undefined) return `, at least ${least}${unit}`;
@@ -110,6 +114,30 @@ function eventSections(): string {
     .join('\n\n');
 }
 
+/** The exported numbers of a module, each with the comment above it, which says its unit and reason. */
+function limitTable(title: string, path: string, values: Readonly<Record<string, unknown>>): string {
+  const source = readFileSync(path, 'utf8');
+  const comments = new Map<string, string>();
+  for (const [, comment = '', name = ''] of source.matchAll(/^\/\*\* (.*) \*\/\nexport const (\w+) = /gm))
+    comments.set(name, comment.replace(/ \(R\d+\)/g, ''));
+  const order = (name: string): number => source.indexOf(`export const ${name} `);
+  const rows = Object.entries(values)
+    .filter((each): each is [string, number] => typeof each[1] === 'number')
+    .sort(([a], [b]) => order(a) - order(b))
+    .map(([name, value]) => {
+      const says = comments.get(name);
+      if (says === undefined) throw new Error(`${name} in ${path} has no comment of one line`);
+      return `| \`${name}\` | ${inUnit(name, value)} | ${says} |`;
+    });
+  return `#### ${title}\n\n| limit | value | what, and why |\n| --- | --- | --- |\n${rows.join('\n')}`;
+}
+
+function inUnit(name: string, value: number): string {
+  const number = value.toLocaleString('en-US');
+  if (name.endsWith('_MS')) return value % 1000 === 0 ? `${(value / 1000).toLocaleString('en-US')} s` : `${number} ms`;
+  return name.endsWith('_BYTES') ? `${number} bytes` : number;
+}
+
 /** Markdown of the reference, without a heading of its own. */
 export function wireReference(): string {
   const errors = Object.entries(ERRORS).map(
@@ -118,6 +146,8 @@ export function wireReference(): string {
   );
   const notices = Object.entries(NOTICE_CODES).map(([code, says]) => `| \`${code}\` | ${says} |`);
   return [
+    'Any command may also be refused with `BAD_REQUEST`, `UNKNOWN_COMMAND`, `LOGIN_REQUIRED`, `SERVER_BUSY`, `DISK_FULL`, `INTERNAL`, `CANCELLED` or ' +
+      '`TIMEOUT`. An integer without a maximum is at most 2^53 - 1.',
     commandList('Commands that the server answers', serverCommands),
     commandList('Commands that a client answers for the server', clientCommands),
     commandList('Commands that the other end of a peer link answers', peerCommands),
@@ -127,5 +157,9 @@ export function wireReference(): string {
     '### Error codes',
     '`{name}` in a sentence is replaced by that field of `details`. The last column is the exit code of the command line.',
     `| code | message | retryable | exit |\n| --- | --- | --- | --- |\n${errors.join('\n')}`,
+    '### Limits',
+    limitTable('What travels', 'src/protocol/limits.ts', protocolLimits),
+    limitTable('What the server takes', 'src/server/limits.ts', serverLimits),
+    limitTable('What the server keeps', 'src/server/storage/port.ts', storageLimits),
   ].join('\n\n');
 }

@@ -172,8 +172,11 @@ export class PeerListener {
     this.#options.onLink({ id, peer, publicKey, purpose, connection, bytesReceived: () => socket.bytesRead });
   }
 
-  /** The introduction named by a hello, which is used up by it. @throws ParleyError BAD_INTRODUCTION */
+  /** The introduction named by a hello, which is used up by it. @throws ParleyError PROTOCOL_ERROR, BAD_INTRODUCTION */
   #use(theirs: Hello, key: string): Expected {
+    if (theirs.role !== 'peer') {
+      throw new ParleyError('PROTOCOL_ERROR', { reason: `a ${theirs.role} is no end of a peer link` });
+    }
     this.#forgetLate();
     const expected = theirs.introduction === undefined ? undefined : this.#expected.get(theirs.introduction);
     if (expected === undefined || expected.purpose !== theirs.purpose || !sameKey(expected.publicKey, key)) {

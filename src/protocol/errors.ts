@@ -56,7 +56,7 @@ export const ERRORS = {
   UNKNOWN_USER: refused('no user is named {user}; check the spelling'),
   USER_OFFLINE: refused('{user} is not online; send a message, it is kept for them'),
   SELF: refused('that is you; name someone else'),
-  BLOCKED: refused('{user} does not take this from you'),
+  BLOCKED: refused('{user} does not take this from you, or you block {user}'),
   ALREADY_BLOCKED: refused('{user} is blocked already'),
   NOT_BLOCKED: refused('{user} is not blocked'),
   EMPTY_MESSAGE: refused('the message has no text; add some'),
@@ -95,7 +95,7 @@ export const ERRORS = {
     '{path} is being written by another process (pid {pid}); wait for it, or choose another target with -o',
   ),
   TOO_MANY_FILES: refused('{limit} {what} are registered by you already; unregister some first'),
-  CHUNK_GONE: bytes('{user} cannot give chunk {chunk} of {file} any more; try again, another holder may have it', true),
+  CHUNK_GONE: bytes('chunk {chunk} cannot be had from this holder any more; try again, another may have it', true),
   HASH_MISMATCH: bytes(
     'the bytes that came for {file} are not the registered ones; try again, another holder may have them',
     true,

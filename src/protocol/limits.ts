@@ -4,7 +4,7 @@
 export const MAX_CONTROL_BYTES = 64 * 1024;
 /** Bytes of a frame that carries data: one block. */
 export const MAX_DATA_BYTES = 1024 * 1024;
-/** Bytes of any frame before login: hello, login and resume fit; a stranger gets no more memory than this. */
+/** Bytes of a frame that carries JSON before login: hello, login and resume fit; a stranger gets no more memory than this. */
 export const MAX_UNAUTHENTICATED_BYTES = 4 * 1024;
 /** How long a connection may stay without login: a stranger holds a socket no longer than this. */
 export const LOGIN_DEADLINE_MS = 10_000;
@@ -12,11 +12,11 @@ export const LOGIN_DEADLINE_MS = 10_000;
 export const MAX_JSON_DEPTH = 16;
 /** Bytes of a call's byte stream that may travel before the receiver grants more credit: one block. */
 export const STREAM_WINDOW_BYTES = MAX_DATA_BYTES;
-/** Bytes of events that may wait in a connection for a reader that does not read; beyond it the connection is closed. */
+/** Bytes of output that may wait for a reader that does not read; the pushed event that passes it closes the connection. */
 export const MAX_QUEUED_EVENT_BYTES = 256 * 1024;
 /** Calls of one end that may be unanswered at once; the next one is refused with SERVER_BUSY. */
 export const MAX_OPEN_CALLS = 256;
-/** Silence after which a ping is sent. */
+/** Silence after which a ping is sent, and again and again while it lasts. */
 export const PING_INTERVAL_MS = 15_000;
 /** Silence after which the other end is taken for dead. */
 export const DEAD_AFTER_MS = 45_000;

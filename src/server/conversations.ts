@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '../protocol/clock.js';
 import type { Connection } from '../protocol/connection.js';
 import { ParleyError } from '../protocol/errors.js';
-import { MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES } from '../protocol/limits.js';
+import { MAX_CONTROL_BYTES } from '../protocol/limits.js';
 import { parseMessageText } from '../protocol/values.js';
 import { AppendQueue } from './append.js';
 import { ACKNOWLEDGE_AT_ONCE, ACKNOWLEDGE_DELAY_MS, PUSH_OVERHEAD_BYTES } from './limits.js';
@@ -161,14 +161,14 @@ export class Conversations {
 }
 
 /**
- * A text that may be sent to `to`: as a pushed event, with everything around it, it has to fit a frame.
+ * A text that may be sent to `to`: as a pushed event, with everything around it, it has to fit a frame. When that is what it does not,
+ * `bytes` and `limit` of the refusal are of the text in JSON, where a control character takes up to 6 bytes.
  * @throws ParleyError EMPTY_MESSAGE, MESSAGE_TOO_LONG
  */
 export function sendableText(text: string, to = ''): string {
   const checked = parseMessageText(text);
-  const json = Buffer.byteLength(JSON.stringify(checked)) + Buffer.byteLength(JSON.stringify(to));
-  if (json + PUSH_OVERHEAD_BYTES > MAX_CONTROL_BYTES) {
-    throw new ParleyError('MESSAGE_TOO_LONG', { bytes: Buffer.byteLength(checked), limit: MAX_MESSAGE_BYTES });
-  }
+  const bytes = Buffer.byteLength(JSON.stringify(checked));
+  const limit = MAX_CONTROL_BYTES - PUSH_OVERHEAD_BYTES - Buffer.byteLength(JSON.stringify(to));
+  if (bytes > limit) throw new ParleyError('MESSAGE_TOO_LONG', { bytes, limit });
   return checked;
 }

@@ -48,16 +48,18 @@ export const MAX_HISTORY_BYTES = 256 * 1024;
 /** Bytes that a pushed message's frame has besides its text and its recipients' names. */
 export const PUSH_OVERHEAD_BYTES = 512;
 
-/** Chunk digests of `registerFile` that may be on their way in at once, for one session and for all: 2 MiB each at most. */
+/** Bodies of `registerFile` that may be on their way in at once for one session: 2 MiB each at most. */
 export const MAX_UPLOADS_PER_SESSION = 2;
+/** The same for all sessions: 64 MiB. */
 export const MAX_UPLOADS = 32;
 /** How long the digests of a file may take to come. */
 export const UPLOAD_DEADLINE_MS = 30 * SECOND_MS;
 /** Bytes of chunk digests sent at a time. */
 export const DIGEST_PAGE_BYTES = 32 * 1024;
 
-/** Files a user may hold at once, and chunks over all files held in part: 1 MiB of bitmaps. */
+/** Files a user may hold at once: more than one person shares, and a bound on memory. */
 export const MAX_HOLDINGS = 10_000;
+/** Chunks over all files that a user holds in part: 1 MiB of bitmaps. */
 export const MAX_PARTIAL_CHUNKS = 8 * 1024 * 1024;
 /** Distinct users whose reports end a holding (R15). */
 export const REPORTERS_TO_DEMOTE = 3;
@@ -70,8 +72,9 @@ export const INTRODUCTIONS_PER_MINUTE = 600;
 export const EXPECT_DEADLINE_MS = 5 * SECOND_MS;
 /** How long the probe of an advertised port may take. */
 export const PROBE_DEADLINE_MS = 3 * SECOND_MS;
-/** Probes of one user per minute, and at once for all: nobody scans ports through the server. */
+/** Probes of advertised ports of one user per minute: nobody scans ports through the server. */
 export const PROBES_PER_MINUTE = 12;
+/** The same at once for all users. */
 export const MAX_PROBES = 16;
 
 /** Descriptors left for the database, logs, probes and what Node itself opens. */

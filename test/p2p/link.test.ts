@@ -236,6 +236,16 @@ describe('p2p/listener refuses (R8)', () => {
     await stillLetsAliceIn();
   });
 
+  it('a hello of another role than peer, which leaves the introduction unused', async () => {
+    const socket = connectTls({ ...linkTlsOptions(alice.identity), host: '127.0.0.1', port: listener.port });
+    const hello = { ...makeHello('client'), introduction: introduction.id, purpose: introduction.purpose };
+    socket.write(encodeFrame('hello', 0, encodeJson(hello)));
+    expect((await untilClosed(socket)).toString())
+      .to.contain('PROTOCOL_ERROR')
+      .and.not.contain('"protocol"');
+    await stillLetsAliceIn();
+  });
+
   it('a hello without introduction, and no hello at all within its time', async () => {
     const socket = connectTls({ ...linkTlsOptions(alice.identity), host: '127.0.0.1', port: listener.port });
     socket.write(encodeFrame('hello', 0, encodeJson(makeHello('peer'))));
