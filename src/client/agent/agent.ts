@@ -234,7 +234,7 @@ export class Agent {
     await this.#shutDown().catch((thrown: unknown) =>
       this.#log.error({ reason: toParleyError(thrown).message }, 'could not end in good order'),
     );
-    this.#parts.events.end();
+    this.#parts.events.end(reason);
     await within(LAST_WORDS_MS, this.#clock, this.#faces.idle());
     await this.#control.close(reason);
     this.#ended.resolve(reason);

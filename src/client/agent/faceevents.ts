@@ -1,5 +1,6 @@
 /** What happens, told to every face that listens. */
 import type { Clock } from '../../protocol/clock.js';
+import type { ParleyError } from '../../protocol/errors.js';
 import { NOTICE_CODES } from '../../protocol/events.js';
 import type { FaceEvent, NoticeCode } from '../../protocol/events.js';
 
@@ -9,8 +10,8 @@ const MAX_WAITING_EVENTS = 2_000;
 const AGENT = 'system';
 
 export interface Subscription extends AsyncIterable<FaceEvent> {
-  /** No more events; those that wait are still given out. */
-  end(): void;
+  /** No more events; those that wait are still given out, and then the reason is thrown when there is one. */
+  end(reason?: ParleyError): void;
 }
 
 export interface NoticeOptions {
@@ -51,9 +52,9 @@ export class FaceEvents {
     return queue;
   }
 
-  /** Ends every subscription. */
-  end(): void {
-    for (const subscriber of [...this.#subscribers]) subscriber.end();
+  /** Ends every subscription, with the reason when there is one. */
+  end(reason?: ParleyError): void {
+    for (const subscriber of [...this.#subscribers]) subscriber.end(reason);
   }
 }
 
@@ -62,6 +63,7 @@ class Queue implements Subscription {
   readonly #onEnd: () => void;
   #waiting: FaceEvent[] = [];
   #ended = false;
+  #reason: ParleyError | undefined;
   #wake: () => void = () => undefined;
 
   constructor(overrun: () => void, onEnd: () => void) {
@@ -80,9 +82,10 @@ class Queue implements Subscription {
     this.#wake();
   }
 
-  end(): void {
+  end(reason?: ParleyError): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#reason = reason;
     this.#onEnd();
     this.#wake();
   }
@@ -93,6 +96,7 @@ class Queue implements Subscription {
       this.#waiting = [];
       yield* waiting;
       if (this.#waiting.length > 0) continue;
+      if (this.#reason !== undefined) throw this.#reason;
       if (this.#ended) return;
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }

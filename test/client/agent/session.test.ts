@@ -154,10 +154,15 @@ describe('client/agent session', () => {
     const home = await cleanup.folder();
     const agent = await agentAt(home);
     await agent.login(loginTo(server));
+    const heard = new Heard(await connectFace(home));
+    await heard.attached;
     await server.stop();
     server.identity = await makeIdentity('other');
     await server.listen();
     expect((await agent.ended)?.code).to.equal('KEY_CHANGED');
+    expect(await heard.ended)
+      .to.be.instanceOf(ParleyError)
+      .with.property('code', 'KEY_CHANGED');
   });
 
   it('resumes with its token when the server is back, and tells faces', async () => {
