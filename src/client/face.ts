@@ -1,9 +1,10 @@
 /** A face's way to its agent: finds the one that runs, starts one when there is none, logs in when that is needed. */
 import type { ResultOf } from '../protocol/command.js';
+import { pinnedEvent } from '../protocol/commands/agent/login.js';
 import { agentCommands } from '../protocol/commands/agent.js';
 import type { Connection } from '../protocol/connection.js';
 import { ParleyError } from '../protocol/errors.js';
-import { nameKey } from '../protocol/values.js';
+import { nameKey, printable } from '../protocol/values.js';
 import type { FaceContext } from './context.js';
 import { findCredentials } from './credentials.js';
 import type { Credentials } from './credentials.js';
@@ -114,7 +115,14 @@ async function tryLogIn(
   const params = { server, user, password, ...(fingerprint === undefined ? {} : { fingerprint }) };
   try {
     // No deadline of our own: the agent has one for each step.
-    const result = await connection.call(agentCommands.login, params, { signal, deadlineMs: Infinity });
+    const onEvent = (event: unknown): void => {
+      const pinned = pinnedEvent.safeParse(event).data;
+      if (pinned === undefined) return;
+      notice(
+        `first time at ${server}: its key ${printable(pinned.fingerprint)} is pinned; compare it with what the server printed`,
+      );
+    };
+    const result = await connection.call(agentCommands.login, params, { signal, onEvent, deadlineMs: Infinity });
     if (pid !== undefined) notice(`started an agent for ${result.user} at ${server} (pid ${pid})`);
     return { connection, user: result.user };
   } catch (thrown) {

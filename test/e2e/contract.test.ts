@@ -26,7 +26,9 @@ describe('the contract, one-shot', function () {
   after(() => cast.close());
 
   it('login, status: who is who', async () => {
-    expect(await alice.ok('login')).to.deep.equal({ user: 'alice' });
+    const first = await alice.run('login');
+    expect(first.json).to.deep.equal({ user: 'alice' });
+    expect(first.stderr, 'the key met for the first time').to.contain(cast.fingerprint);
     expect(await alice.refused('login')).to.equal('4 ALREADY_LOGGED_IN');
     const status = await alice.ok('status');
     expect(status).to.include({ user: 'alice', server: cast.address, online: true });

@@ -41,6 +41,7 @@ export interface PartsOptions {
 export interface AgentParts {
   readonly clock: Clock;
   readonly log: Log;
+  readonly pins: Pins;
   readonly session: Session;
   readonly events: FaceEvents;
   readonly renewal: Renewal;
@@ -95,5 +96,19 @@ export function assemble(options: PartsOptions): AgentParts {
   const downloads = new Downloads({ clock, session, library, peers, transfers, log, account });
   const isNeeded = (): boolean => library.offers || transfers.active;
   const renewal = new Renewal({ session, clock, ...spread, isNeeded });
-  return { clock, log, session, events, renewal, privateLog, peers, chats, library, transfers, downloads, account };
+  return {
+    clock,
+    log,
+    pins,
+    session,
+    events,
+    renewal,
+    privateLog,
+    peers,
+    chats,
+    library,
+    transfers,
+    downloads,
+    account,
+  };
 }

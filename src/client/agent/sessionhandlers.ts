@@ -3,6 +3,8 @@ import type { ParamsOf } from '../../protocol/command.js';
 import type { agentCommands } from '../../protocol/commands/agent.js';
 import { toParleyError } from '../../protocol/errors.js';
 import type { FaceEvent } from '../../protocol/events.js';
+import { fingerprintOf, formatFingerprint } from '../../protocol/certificate.js';
+import { formatAddress, parseAddress } from './address.js';
 import { afterReply } from './handlers.js';
 import type { HandlersOf } from './handlers.js';
 import { markShown, readInbox } from './inbox.js';
@@ -28,12 +30,20 @@ export function sessionHandlers(
 ): HandlersOf<'login' | 'logout' | 'status' | 'inbox' | 'listen'> {
   return {
     login: async (params, _context, call) => {
+      const name = formatAddress(parseAddress(params.server));
+      const isKnown = params.fingerprint !== undefined || parts.pins.get('server', name) !== undefined;
       try {
         const { user } = await life.login(params);
         return { user };
       } catch (thrown) {
         if (life.standby && parts.session.state.kind === 'out') afterReply(call, () => life.close());
         throw thrown;
+      } finally {
+        // Whether or not the login succeeds: from now on this key is trusted.
+        const pin = isKnown ? undefined : parts.pins.get('server', name);
+        if (pin !== undefined) {
+          await call.emit({ type: 'pinned', fingerprint: formatFingerprint(fingerprintOf(pin.publicKey)) });
+        }
       }
     },
     logout: async (_params, _context, call) => {

@@ -3,6 +3,9 @@ import { defineCommand } from '../../command.js';
 import { MAX_PASSWORD_BYTES } from '../../limits.js';
 import { keyFingerprint } from '../../values.js';
 
+/** The key of a server met for the first time, as the server prints it at its start. */
+export const pinnedEvent = z.object({ type: z.literal('pinned'), fingerprint: z.string().max(64) });
+
 export const login = defineCommand({
   name: 'login',
   place: 'agent',
@@ -16,6 +19,7 @@ export const login = defineCommand({
       .describe("The server's key must be this one; without it the first key seen is pinned."),
   }),
   result: z.object({ user: z.string() }),
+  events: pinnedEvent,
   errors: ['BAD_CREDENTIALS', 'LOCKED_OUT', 'ALREADY_LOGGED_IN', 'SERVER_UNREACHABLE', 'KEY_CHANGED'],
   cli: {
     arguments: [{ param: 'user', kind: 'word', optional: true }],
