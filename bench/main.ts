@@ -4,6 +4,7 @@ import { printMachine } from './measure.js';
 const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   register: async () => (await import('./register.js')).printRegister(),
   transfer: async () => (await import('./transfer.js')).printTransfer(),
+  server: async () => (await import('./server.js')).benchServer(),
   whoelse: async () => (await import('./whoelse.js')).benchWhoelse(),
 };
 

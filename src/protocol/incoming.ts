@@ -27,6 +27,15 @@ interface Served {
   readonly body: BodyQueue;
 }
 
+/** Made once for a list of specs, however many connections serve it. */
+const specTables = new WeakMap<Readonly<Record<string, CommandSpec>>, ReadonlyMap<string, CommandSpec>>();
+
+function specTable(specs: Readonly<Record<string, CommandSpec>>): ReadonlyMap<string, CommandSpec> {
+  const table = specTables.get(specs) ?? new Map(Object.values(specs).map((spec) => [spec.name, spec]));
+  specTables.set(specs, table);
+  return table;
+}
+
 export class IncomingCalls {
   readonly #wire: Wire;
   readonly #open = new Map<number, Served>();
@@ -43,7 +52,7 @@ export class IncomingCalls {
   }
 
   serve(specs: Readonly<Record<string, CommandSpec>>, answer: Answer): void {
-    this.#specs = new Map(Object.values(specs).map((spec) => [spec.name, spec]));
+    this.#specs = specTable(specs);
     this.#answer.resolve(answer);
   }
 

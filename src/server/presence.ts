@@ -3,7 +3,7 @@ import type { Clock } from '../protocol/clock.js';
 import { encodeEvent } from '../protocol/connection.js';
 import { DEAD_AFTER_MS } from '../protocol/limits.js';
 import type { UserName } from '../protocol/values.js';
-import { OFFLINE_GRACE_MS, SEEN_INTERVAL_MS } from './limits.js';
+import { OFFLINE_GRACE_MS, PRESENCE_GATHER_MS, SEEN_INTERVAL_MS } from './limits.js';
 import type { Log } from './log.js';
 import type { Session } from './session.js';
 import type { BlockStore, UserId, UserStore } from './storage/port.js';
@@ -23,6 +23,16 @@ export interface Seen {
 
 type User = Session['user'];
 
+/** Who came or went, as an event frame. */
+interface News {
+  readonly user: User;
+  readonly event: Buffer;
+}
+
+function concat(news: readonly News[]): Buffer {
+  return Buffer.concat(news.map(({ event }) => event));
+}
+
 export class Presence {
   readonly #storage: PresenceParts['storage'];
   readonly #clock: Clock;
@@ -33,6 +43,8 @@ export class Presence {
   /** Users to be written down as seen, gathered for a turn of the loop. */
   #toTouch = new Set<UserId>();
   #cancelInterval: () => void;
+  #news: News[] = [];
+  #cancelNews: () => void = () => undefined;
 
   constructor({ storage, clock, log }: PresenceParts) {
     this.#storage = storage;
@@ -103,6 +115,7 @@ export class Presence {
   /** Writes down when everyone was seen, and stops. Idempotent. */
   async close(): Promise<void> {
     this.#cancelInterval();
+    this.#cancelNews();
     for (const userId of [...this.#missing.keys()]) this.#forgetMissing(userId);
     for (const userId of this.#online.keys()) this.#toTouch.add(userId);
     await this.#writeTouched();
@@ -130,21 +143,37 @@ export class Presence {
     }
   }
 
-  /** To everyone else online but those whom the user blocks and those who block the user. */
+  /** Soon, to everyone else online but those whom the user blocks and those who block the user. */
   #announce(user: User, online: boolean): void {
-    this.#tell(user, online).catch((error: unknown) =>
-      this.#log.warn({ err: error }, 'could not tell who came or went'),
-    );
+    const at = new Date(this.#clock.epochMs()).toISOString();
+    this.#news.push({ user, event: encodeEvent({ type: 'presence', from: user.name, online, at }) });
+    if (this.#news.length > 1) return;
+    this.#cancelNews = this.#clock.after(PRESENCE_GATHER_MS, () => {
+      this.#tellNews().catch((error: unknown) => this.#log.warn({ err: error }, 'could not tell who came or went'));
+    });
   }
 
-  async #tell({ id, name }: User, online: boolean): Promise<void> {
-    const blocked = new Set((await this.#storage.listBlocked(id)).map((each) => each.id));
-    const blockers = await this.#storage.blockersOf(id, [...this.#online.keys()]);
-    const at = new Date(this.#clock.epochMs()).toISOString();
-    const event = encodeEvent({ type: 'presence', from: name, online, at });
-    for (const session of this.sessions()) {
-      const other = session.user.id;
-      if (other !== id && !blocked.has(other) && !blockers.has(other)) session.connection.sendEncodedEvent(event);
+  async #tellNews(): Promise<void> {
+    const news = this.#news;
+    this.#news = [];
+    const online = [...this.#online.keys()];
+    /** For whom it is not all of it: users the news are about, and those they are kept from. */
+    const notFor = new Map<UserId, Set<News>>();
+    const hide = (userId: UserId, item: News): void => {
+      const hidden = notFor.get(userId) ?? new Set();
+      notFor.set(userId, hidden.add(item));
+    };
+    for (const item of news) {
+      const { id } = item.user;
+      hide(id, item);
+      for (const blocked of await this.#storage.listBlocked(id)) hide(blocked.id, item);
+      for (const blocker of await this.#storage.blockersOf(id, online)) hide(blocker, item);
+    }
+    const everything = concat(news);
+    for (const { user, connection } of this.sessions()) {
+      const hidden = notFor.get(user.id);
+      const events = hidden === undefined ? everything : concat(news.filter((item) => !hidden.has(item)));
+      if (events.length > 0) connection.sendEncodedEvent(events);
     }
   }
 }

@@ -11,6 +11,9 @@ const CHECKPOINT_PAGES = 4_000;
 /** Bytes the log may keep on disk once it was written back. */
 const LOG_KEPT_BYTES = 64 * 1024 * 1024;
 
+/** Writes in one commit: some milliseconds, then reads get their turn. */
+const MAX_COMMIT_WRITES = 256;
+
 export type SqlValue = string | number | Buffer | null;
 
 /** A prepared statement. Blobs come as Buffer from `get` and as ArrayBuffer from `all`. */
@@ -23,15 +26,25 @@ export interface Statement<Row> {
   insert(...values: SqlValue[]): number;
 }
 
+interface QueuedWrite {
+  readonly work: () => unknown;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: ParleyError) => void;
+}
+
+/** What became of one write of a commit, to be said once the commit stands. */
+type Settle = () => void;
+
 /**
- * Everything in it is synchronous and runs to its end in one turn of the loop, so no two verbs can get into each other's transaction.
- * (That is also why a query builder that awaits between BEGIN and COMMIT is used for migrations only.)
+ * Every read, and every commit, is synchronous and runs to its end in one turn of the loop, so no two verbs can get into each other's
+ * way. (That is also why a query builder that awaits between BEGIN and COMMIT is used for migrations only.)
  */
 export class SqliteConnection {
   /** For the migrator, before anything else uses the connection. */
   readonly database: Database.Database;
   readonly #path: string;
   #open = true;
+  #writes: QueuedWrite[] = [];
 
   /** @throws ParleyError DISK_FULL, INTERNAL, SERVER_BUSY */
   constructor(path: string) {
@@ -66,12 +79,56 @@ export class SqliteConnection {
 
   /** One or more reads. Rejects with ParleyError. */
   read<T>(work: () => T): Promise<T> {
-    return this.#promise('read', work);
+    try {
+      return Promise.resolve(this.#attempt('read', work));
+    } catch (error) {
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- always a ParleyError
+      return Promise.reject(error);
+    }
   }
 
-  /** Reads and writes as one transaction: all of it is durable when the promise resolves, and none of it when it rejects. */
+  /**
+   * Reads and writes, all or nothing: durable when the promise resolves. What is asked for in one turn of the loop is one commit,
+   * since what a commit costs is the sync of the log: a thousand logins or acknowledgements at once are a few of them.
+   */
   write<T>(work: () => T): Promise<T> {
-    return this.#promise('write', () => this.transaction(work));
+    if (!this.#open) return Promise.reject(closed());
+    return new Promise<T>((resolve, reject) => {
+      this.#writes.push({ work, resolve: resolve as (result: unknown) => void, reject });
+      if (this.#writes.length === 1) setImmediate(() => this.#commitQueued());
+    });
+  }
+
+  #commitQueued(): void {
+    const writes = this.#writes.splice(0, MAX_COMMIT_WRITES);
+    if (this.#writes.length > 0) setImmediate(() => this.#commitQueued());
+    const settles: Settle[] = [];
+    try {
+      this.transaction(() => {
+        for (const write of writes) settles.push(writes.length === 1 ? alone(write) : this.#inSavepoint(write));
+      });
+    } catch (thrown) {
+      const error = this.toError(thrown, 'write');
+      for (const { reject } of writes) reject(error);
+      return;
+    }
+    for (const settle of settles) settle();
+  }
+
+  /** One write that undoes only itself when it fails. */
+  #inSavepoint(write: QueuedWrite): Settle {
+    const { database } = this;
+    database.exec('SAVEPOINT one');
+    try {
+      const settle = alone(write);
+      database.exec('RELEASE one');
+      return settle;
+    } catch (thrown) {
+      // After a full disk SQLite has undone everything, the other writes too.
+      if (!database.inTransaction) throw thrown;
+      database.exec('ROLLBACK TO one; RELEASE one');
+      return () => write.reject(this.toError(thrown, 'write'));
+    }
   }
 
   /** As `write`, in this turn; throws what `work` or SQLite throws. */
@@ -103,6 +160,7 @@ export class SqliteConnection {
   /** May be called more than once. */
   close(): void {
     if (!this.#open) return;
+    while (this.#writes.length > 0) this.#commitQueued();
     this.#open = false;
     this.rollback();
     this.database.close();
@@ -113,24 +171,24 @@ export class SqliteConnection {
     return storageError(thrown, during, this.#path);
   }
 
-  #promise<T>(during: 'read' | 'write', work: () => T): Promise<T> {
-    try {
-      return Promise.resolve(this.#attempt(during, work));
-    } catch (error) {
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- always a ParleyError
-      return Promise.reject(error);
-    }
-  }
-
   #attempt<T>(during: 'read' | 'write', work: () => T): T {
     // Statements would go on working after the connection was closed.
-    if (!this.#open) throw new ParleyError('INTERNAL', { reason: 'the storage is closed' });
+    if (!this.#open) throw closed();
     try {
       return work();
     } catch (error) {
       throw this.toError(error, during);
     }
   }
+}
+
+function alone({ work, resolve }: QueuedWrite): Settle {
+  const result = work();
+  return () => resolve(result);
+}
+
+function closed(): ParleyError {
+  return new ParleyError('INTERNAL', { reason: 'the storage is closed' });
 }
 
 /** `get` adds the statement's duration to the row. */
