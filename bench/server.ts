@@ -48,16 +48,16 @@ async function prepareAccounts(
 ): Promise<{ identity: Awaited<ReturnType<typeof makeIdentity>>; tokens: string[] }> {
   const identity = await makeIdentity('bench');
   const storage = await openSqlite({ dataDir, role: 'tool' });
-  const tokens: string[] = [];
-  for (let i = 0; i < CLIENTS; i++) {
+  const make = async (i: number): Promise<string> => {
     const user = await storage.createUser(parseUserName(`user${i}`), 'none', Date.now());
     if (user === undefined) throw new Error('a user could not be made');
     const token = randomBytes(32).toString('base64url');
     const hash = createHash('sha256').update(token).digest('hex');
     const expiresAt = Date.now() + 3_600_000;
     await storage.storeResumeToken(hash, { userId: user.id, keyFingerprint: identity.fingerprint, expiresAt });
-    tokens.push(token);
-  }
+    return token;
+  };
+  const tokens = await Promise.all(Array.from({ length: CLIENTS }, (_, i) => make(i)));
   await storage.close();
   return { identity, tokens };
 }

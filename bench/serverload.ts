@@ -36,6 +36,8 @@ const MESSAGES = 500;
 const BURST = 5_000;
 const UNDER_WAY = 100;
 const BROADCASTS = 5;
+/** How long messages may take to come before something is wrong. */
+const PATIENCE_MS = 30_000;
 
 class LoadClient {
   readonly connection: Connection;
@@ -67,7 +69,19 @@ class LoadClient {
   /** Resolves when so many messages have come in all. */
   async until(count: number): Promise<void> {
     if (this.#received >= count) return;
-    await new Promise<void>((resolve) => this.#waiters.push({ count, resolve }));
+    await new Promise<void>((resolve, reject) => {
+      const late = setTimeout(
+        () => reject(new Error(`${this.#received} of ${count} messages came, open: ${this.connection.isOpen}`)),
+        PATIENCE_MS,
+      );
+      this.#waiters.push({
+        count,
+        resolve: () => {
+          clearTimeout(late);
+          resolve();
+        },
+      });
+    });
   }
 
   #receive({ type, position = 0 }: { type: string; position?: number }): void {
@@ -105,12 +119,12 @@ async function settledRssKib(pid: number): Promise<number> {
 
 async function connectAll(job: Job, tokens: readonly string[]): Promise<LoadClient[]> {
   const clients: LoadClient[] = [];
-  const rest = tokens.values();
+  const rest = tokens.entries();
   const work = async (): Promise<void> => {
-    for (const token of rest) {
+    for (const [at, token] of rest) {
       const client = new LoadClient(job);
       await client.resume(token);
-      clients.push(client);
+      clients[at] = client;
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));

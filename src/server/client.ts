@@ -16,6 +16,8 @@ import type { Place } from './listener.js';
 import type { Origin, Session } from './session.js';
 import type { Entered, Sessions } from './sessions.js';
 
+const HELLO = makeHello('server');
+
 type ClientState =
   | { readonly kind: 'stranger' }
   | { readonly kind: 'entering' }
@@ -35,7 +37,7 @@ export class Client {
   readonly connection: Connection;
   readonly #parts: ClientParts;
   readonly #clock: Clock;
-  readonly #cancelDeadline: () => void;
+  #cancelDeadline: (() => void) | undefined;
   #state: ClientState = { kind: 'stranger' };
   #late = false;
 
@@ -43,7 +45,7 @@ export class Client {
     this.#parts = parts;
     this.#clock = parts.services.clock;
     this.connection = new Connection(parts.duplex, {
-      hello: makeHello('server'),
+      hello: HELLO,
       end: 'listener',
       caps: STRANGER_CAPS,
       clock: this.#clock,
@@ -84,7 +86,8 @@ export class Client {
         throw new ParleyError('CANCELLED');
       }
       this.#state = { kind: 'in', session };
-      this.#cancelDeadline();
+      this.#cancelDeadline?.();
+      this.#cancelDeadline = undefined;
       place.settle();
       this.connection.raiseCaps();
       services.log.info({ user: session.user.name, address: origin.address, how: spec.name }, 'session began');
@@ -122,7 +125,7 @@ export class Client {
   }
 
   #onClosed(): void {
-    this.#cancelDeadline();
+    this.#cancelDeadline?.();
     const state = this.#state;
     this.#state = { kind: 'gone' };
     if (state.kind === 'in') void this.#parts.sessions.end(state.session, 'lost');

@@ -25,7 +25,9 @@ export const TOKEN_SWEEP_MS = 60 * MINUTE_MS;
 /** How long a broken connection may stay away before others are told that its user left: a first reconnect takes less. */
 export const OFFLINE_GRACE_MS = 3 * SECOND_MS;
 /** How long news of who came and went are gathered: a thousand logins are then some writes to everyone, not a thousand. */
-export const PRESENCE_GATHER_MS = 100;
+export const PRESENCE_GATHER_MS = 50;
+/** News in one write: less than 1 KiB of them, beyond which Node keeps a buffer of 16 KiB for that connection. */
+export const PRESENCE_BATCH = 8;
 /** How often it is written down that those online were seen: what a crash can make `wholast` forget. */
 export const SEEN_INTERVAL_MS = MINUTE_MS;
 /** How often it is looked whether `server user` has changed accounts. */

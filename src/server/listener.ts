@@ -24,7 +24,7 @@ export interface Place {
   /** While true it is not taken away for a newcomer: its login is being decided. */
   deciding: boolean;
   /** Logged in: the place is free for another. */
-  readonly settle: () => void;
+  readonly settle: () => unknown;
 }
 
 export interface ListenerOptions {
@@ -81,6 +81,7 @@ export function plainAddress(address: string | undefined): string {
 interface Stranger extends Place {
   readonly socket: Socket;
   readonly address: string;
+  cancelDeadline: (() => void) | undefined;
 }
 
 export class Listener {
@@ -155,6 +156,7 @@ export class Listener {
     this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
     socket.once('close', () => {
       stranger.settle();
+      stranger.cancelDeadline?.();
       if (this.#handshaking.get(name) === stranger) this.#handshaking.delete(name);
       this.#sockets.delete(socket);
       const left = (this.#perAddress.get(address) ?? 1) - 1;
@@ -165,17 +167,12 @@ export class Listener {
   }
 
   #addStranger(socket: Socket, address: string): Stranger {
-    const cancelDeadline = this.#options.clock.after(LOGIN_DEADLINE_MS, () => {
-      if (!stranger.deciding) socket.destroy();
-    });
     const stranger: Stranger = {
       socket,
       address,
       deciding: false,
-      settle: () => {
-        cancelDeadline();
-        this.#strangers.delete(stranger);
-      },
+      cancelDeadline: this.#options.clock.after(LOGIN_DEADLINE_MS, () => socket.destroy()),
+      settle: () => this.#strangers.delete(stranger),
     };
     this.#strangers.add(stranger);
     return stranger;
@@ -225,6 +222,9 @@ export class Listener {
       socket.destroy();
       return;
     }
+    // From here on whoever takes it over sets the time.
+    stranger.cancelDeadline?.();
+    stranger.cancelDeadline = undefined;
     const origin: Origin = {
       address: stranger.address,
       localAddress: plainAddress(socket.localAddress),

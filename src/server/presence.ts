@@ -3,7 +3,7 @@ import type { Clock } from '../protocol/clock.js';
 import { encodeEvent } from '../protocol/connection.js';
 import { DEAD_AFTER_MS } from '../protocol/limits.js';
 import type { UserName } from '../protocol/values.js';
-import { OFFLINE_GRACE_MS, PRESENCE_GATHER_MS, SEEN_INTERVAL_MS } from './limits.js';
+import { OFFLINE_GRACE_MS, PRESENCE_BATCH, PRESENCE_GATHER_MS, SEEN_INTERVAL_MS } from './limits.js';
 import type { Log } from './log.js';
 import type { Session } from './session.js';
 import type { BlockStore, UserId, UserStore } from './storage/port.js';
@@ -149,13 +149,20 @@ export class Presence {
     this.#news.push({ user, event: encodeEvent({ type: 'presence', from: user.name, online, at }) });
     if (this.#news.length > 1) return;
     this.#cancelNews = this.#clock.after(PRESENCE_GATHER_MS, () => {
-      this.#tellNews().catch((error: unknown) => this.#log.warn({ err: error }, 'could not tell who came or went'));
+      this.#tellAll().catch((error: unknown) => this.#log.warn({ err: error }, 'could not tell who came or went'));
     });
   }
 
-  async #tellNews(): Promise<void> {
+  async #tellAll(): Promise<void> {
     const news = this.#news;
     this.#news = [];
+    for (let at = 0; at < news.length; at += PRESENCE_BATCH) {
+      await this.#tell(news.slice(at, at + PRESENCE_BATCH));
+      await new Promise(setImmediate);
+    }
+  }
+
+  async #tell(news: readonly News[]): Promise<void> {
     const online = [...this.#online.keys()];
     /** For whom it is not all of it: users the news are about, and those they are kept from. */
     const notFor = new Map<UserId, Set<News>>();
