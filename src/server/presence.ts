@@ -7,6 +7,7 @@ import { OFFLINE_GRACE_MS, PRESENCE_BATCH, PRESENCE_GATHER_MS, SEEN_INTERVAL_MS 
 import type { Log } from './log.js';
 import type { Session } from './session.js';
 import type { BlockStore, UserId, UserStore } from './storage/port.js';
+import { InTurn } from './turns.js';
 
 export interface PresenceParts {
   readonly storage: Pick<UserStore, 'touchLastSeen' | 'usersSeenSince'> &
@@ -25,6 +26,8 @@ type User = Session['user'];
 
 /** Who came or went, as an event frame. */
 interface News {
+  /** Counts up; a session is told from where it began. */
+  readonly number: number;
   readonly user: User;
   readonly event: Buffer;
 }
@@ -44,6 +47,8 @@ export class Presence {
   #toTouch = new Set<UserId>();
   #cancelInterval: () => void;
   #news: News[] = [];
+  #nextNews = 0;
+  readonly #telling = new InTurn();
   #cancelNews: () => void = () => undefined;
 
   constructor({ storage, clock, log }: PresenceParts) {
@@ -79,6 +84,7 @@ export class Presence {
     const { user } = session;
     const wasHere = this.#online.has(user.id) || this.#missing.has(user.id);
     this.#forgetMissing(user.id);
+    session.newsFrom = this.#nextNews;
     this.#online.set(user.id, session);
     this.#touch(user.id);
     const recent = resumed !== undefined && this.#clock.epochMs() - (resumed.lastSeenAt ?? 0) < DEAD_AFTER_MS;
@@ -146,16 +152,19 @@ export class Presence {
   /** Soon, to everyone else online but those whom the user blocks and those who block the user. */
   #announce(user: User, online: boolean): void {
     const at = new Date(this.#clock.epochMs()).toISOString();
-    this.#news.push({ user, event: encodeEvent({ type: 'presence', from: user.name, online, at }) });
+    const event = encodeEvent({ type: 'presence', from: user.name, online, at });
+    this.#news.push({ number: this.#nextNews++, user, event });
     if (this.#news.length > 1) return;
     this.#cancelNews = this.#clock.after(PRESENCE_GATHER_MS, () => {
-      this.#tellAll().catch((error: unknown) => this.#log.warn({ err: error }, 'could not tell who came or went'));
+      const gathered = this.#news;
+      this.#news = [];
+      this.#telling
+        .run(() => this.#tellAll(gathered))
+        .catch((error: unknown) => this.#log.warn({ err: error }, 'could not tell who came or went'));
     });
   }
 
-  async #tellAll(): Promise<void> {
-    const news = this.#news;
-    this.#news = [];
+  async #tellAll(news: readonly News[]): Promise<void> {
     for (let at = 0; at < news.length; at += PRESENCE_BATCH) {
       await this.#tell(news.slice(at, at + PRESENCE_BATCH));
       await new Promise(setImmediate);
@@ -164,7 +173,7 @@ export class Presence {
 
   async #tell(news: readonly News[]): Promise<void> {
     const online = [...this.#online.keys()];
-    /** For whom it is not all of it: users the news are about, and those they are kept from. */
+    /** From whom it is kept: users it is about, whom they block, and who blocks them. */
     const notFor = new Map<UserId, Set<News>>();
     const hide = (userId: UserId, item: News): void => {
       const hidden = notFor.get(userId) ?? new Set();
@@ -177,10 +186,10 @@ export class Presence {
       for (const blocker of await this.#storage.blockersOf(id, online)) hide(blocker, item);
     }
     const everything = concat(news);
-    for (const { user, connection } of this.sessions()) {
+    for (const { user, connection, newsFrom } of this.sessions()) {
       const hidden = notFor.get(user.id);
-      const events = hidden === undefined ? everything : concat(news.filter((item) => !hidden.has(item)));
-      if (events.length > 0) connection.sendEncodedEvent(events);
+      const mine = news.filter((item) => item.number >= newsFrom && hidden?.has(item) !== true);
+      if (mine.length > 0) connection.sendEncodedEvent(mine.length === news.length ? everything : concat(mine));
     }
   }
 }

@@ -49,6 +49,8 @@ export class Session {
   readonly connection: Connection;
   readonly pump: Pump;
   reach: Reach = { kind: 'not advertised' };
+  /** The first of the presence's news that this session is told. */
+  newsFrom = 0;
   /** Monotonic milliseconds. */
   lastActiveMs: number;
   /** Messages of one sender are prepared one after the other, so that they are stored in the order they came. */

@@ -49,7 +49,7 @@ export class Guest {
     return this.connection.call(spec, params, options);
   }
 
-  login(user: string, password = user): Promise<SessionStart> {
+  login(user: string, password = user.toLowerCase()): Promise<SessionStart> {
     return this.call(serverCommands.login, { user, password });
   }
 
@@ -86,7 +86,7 @@ export class Hall {
     this.clock = clock;
   }
 
-  /** Users whose passwords are their names; on a storage in memory, or one that another hall has used. */
+  /** Users whose passwords are their names in lower case; on a storage in memory, or one that another hall has used. */
   static async open(
     users: readonly string[],
     options: Partial<CoreOptions> & { clock?: FakeClock } = {},
@@ -94,7 +94,7 @@ export class Hall {
     const clock = options.clock ?? new FakeClock();
     const storage = options.storage ?? (await openSqlite(':memory:'));
     const passwords = await Passwords.create(PLAIN_ARGON2);
-    await addUsers(storage, passwords, Object.fromEntries(users.map((name) => [name, name])));
+    await addUsers(storage, passwords, Object.fromEntries(users.map((name) => [name, name.toLowerCase()])));
     const settings = { blockMs: 60_000, timeoutMs: 600_000, log: silentLog, ...options };
     const core = await startCore({ ...settings, storage, passwords, clock });
     return new Hall(core, storage, clock);
