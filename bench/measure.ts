@@ -1,6 +1,8 @@
 /** Interleaved measuring: every contender once a round, medians at the end, so that a machine that drifts slows all alike. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { randomFillSync } from 'node:crypto';
+import { open } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 
 /** Rounds of a comparison: the median of five forgets two bad ones. */
@@ -60,4 +62,13 @@ export function printMachine(): void {
   console.log(
     `${cpus().length} x ${cpu?.model.trim() ?? 'unknown'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`,
   );
+}
+
+/** A file of random bytes, on disk when this resolves. */
+export async function writeRandom(path: string, mebibytes: number): Promise<void> {
+  const file = await open(path, 'w');
+  const block = Buffer.alloc(1024 * 1024);
+  for (let i = 0; i < mebibytes; i++) await file.write(randomFillSync(block));
+  await file.sync();
+  await file.close();
 }

@@ -1,12 +1,10 @@
 /** How fast a file is registered: the pass over its bytes against `sha256sum` of the same file. */
 import { spawnSync } from 'node:child_process';
-import { randomFillSync } from 'node:crypto';
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildManifest } from '../src/chunks/manifest.js';
-
-const MIB = 1024 * 1024;
+import { median, writeRandom } from './measure.js';
 
 export interface RegisterResult {
   /** Medians of the rounds, in seconds. */
@@ -41,14 +39,6 @@ export async function printRegister(): Promise<void> {
   console.log(`register 1 GiB in page cache: ${ratio.toFixed(1)} x as fast (goal 6): ${times}`);
 }
 
-async function writeRandom(path: string, mebibytes: number): Promise<void> {
-  const file = await open(path, 'wx');
-  const block = Buffer.alloc(MIB);
-  for (let i = 0; i < mebibytes; i++) await file.write(randomFillSync(block));
-  await file.sync();
-  await file.close();
-}
-
 function sha256sum(path: string): Promise<void> {
   const { status, error } = spawnSync('sha256sum', [path], { stdio: 'ignore' });
   if (status !== 0) throw new Error('sha256sum failed', { cause: error });
@@ -59,8 +49,4 @@ async function secondsOf(act: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await act();
   return (performance.now() - start) / 1000;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }

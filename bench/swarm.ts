@@ -2,14 +2,14 @@
  * `npm run swarm [-- MiB]`: real processes and a file of 1 GiB. Two download at the same time and serve each other; the origin is killed
  * in the middle; a downloader is killed at 50% and resumes. Prints what was reached; exits 1 when a byte is wrong.
  */
-import { createHash, randomFillSync } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Cast } from '../test/support/cast.js';
 import type { Outcome, Person } from '../test/support/cast.js';
-import { printMachine } from './measure.js';
+import { printMachine, writeRandom } from './measure.js';
 
 const MIB = 1024 * 1024;
 const CHUNKS = '5';
@@ -26,13 +26,6 @@ async function sha256(path: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);
   return hash.digest('hex');
-}
-
-async function writeRandom(path: string, mebibytes: number): Promise<void> {
-  const file = await open(path, 'w');
-  const block = Buffer.alloc(MIB);
-  for (let i = 0; i < mebibytes; i++) await file.write(randomFillSync(block));
-  await file.close();
 }
 
 function report(who: string, outcome: Outcome): number {

@@ -1,17 +1,14 @@
 /** How fast a file is downloaded from one holder, encrypted and verified, against a bare Node TLS pipe of the same file. */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ROUNDS, median } from './measure.js';
+import { ROUNDS, median, writeRandom } from './measure.js';
 import type { Cost, Fetched, Offer, Order, WireManifest } from './transfer-end.js';
-
-const MIB = 1024 * 1024;
 
 /** Medians of the rounds; CPU seconds are those of both ends together. */
 export interface TransferResult {
@@ -131,12 +128,4 @@ export async function printTransfer(): Promise<void> {
         `fetcher ${result.fetcherPeakMebibytes.toFixed(0)} MiB, holder ${result.holderPeakMebibytes.toFixed(0)} MiB`,
     );
   }
-}
-
-async function writeRandom(path: string, mebibytes: number): Promise<void> {
-  const file = await open(path, 'wx');
-  const block = Buffer.alloc(MIB);
-  for (let i = 0; i < mebibytes; i++) await file.write(randomFillSync(block));
-  await file.sync();
-  await file.close();
 }

@@ -1,30 +1,15 @@
 /** Writes docs/commands.md from the specs; with --check fails when it is not up to date. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { z } from 'zod';
 import { commandsByTopic, usageOf } from '../src/client/catalog.js';
 import type { TypedCommand } from '../src/client/catalog.js';
 import { SETTINGS } from '../src/client/settings.js';
 import { ERRORS } from '../src/protocol/errors.js';
 import type { ErrorCode } from '../src/protocol/errors.js';
 import * as limits from '../src/protocol/limits.js';
+import { schemaOf } from './jsonschema.js';
+import type { Schema } from './jsonschema.js';
 
 const PAGE = 'docs/commands.md';
-
-interface Schema {
-  readonly type?: string | readonly string[];
-  readonly description?: string;
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly required?: readonly string[];
-  readonly items?: Schema;
-  readonly enum?: readonly unknown[];
-  readonly const?: unknown;
-  readonly anyOf?: readonly Schema[];
-  readonly oneOf?: readonly Schema[];
-  readonly format?: string;
-}
-
-const schemaOf = (schema: z.ZodType): Schema =>
-  z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Schema;
 
 /** A schema as the JSON it stands for, with words in place of values. */
 function shape(schema: Schema): string {

@@ -1,6 +1,6 @@
 /** The generated part of docs/PROTOCOL.md: every command on the wire, every event, error and limit, read from the definitions. */
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { CommandSpec } from '../src/protocol/command.js';
 import { clientCommands } from '../src/protocol/commands/client.js';
 import { peerCommands } from '../src/protocol/commands/peer.js';
@@ -10,29 +10,8 @@ import { NOTICE_CODES, serverEvent } from '../src/protocol/events.js';
 import * as protocolLimits from '../src/protocol/limits.js';
 import * as serverLimits from '../src/server/limits.js';
 import * as storageLimits from '../src/server/storage/port.js';
-
-interface Schema {
-  readonly type?: string | readonly string[];
-  readonly description?: string;
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly required?: readonly string[];
-  readonly items?: Schema;
-  readonly enum?: readonly unknown[];
-  readonly const?: unknown;
-  readonly anyOf?: readonly Schema[];
-  readonly oneOf?: readonly Schema[];
-  readonly pattern?: string;
-  readonly format?: string;
-  readonly minLength?: number;
-  readonly maxLength?: number;
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly minItems?: number;
-  readonly maxItems?: number;
-}
-
-const schemaOf = (schema: z.ZodType): Schema =>
-  z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Schema;
+import { schemaOf } from './jsonschema.js';
+import type { Schema } from './jsonschema.js';
 
 function range(low: number | undefined, high: number | undefined, unit: string): string {
   const least = low === undefined || Math.abs(low) >= Number.MAX_SAFE_INTEGER ? undefined : low;
