@@ -1,5 +1,6 @@
 /** Writes docs/commands.md from the specs; with --check fails when it is not up to date. */
 import { readFileSync, writeFileSync } from 'node:fs';
+import type { z } from 'zod';
 import { commandsByTopic, usageOf } from '../src/client/catalog.js';
 import type { TypedCommand } from '../src/client/catalog.js';
 import { SETTINGS } from '../src/client/settings.js';
