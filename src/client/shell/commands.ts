@@ -8,7 +8,7 @@ import type { Execution } from '../execute.js';
 import { logInOnce, logOut } from '../face.js';
 import { makeOutput } from '../output.js';
 import type { Output, Sinks } from '../output.js';
-import { parseCommandLine } from '../program.js';
+import { parseCommandLine, splitGlobals } from '../program.js';
 import type { Invocation } from '../program.js';
 import type { Flags } from '../settings.js';
 import { shellWords } from './line.js';
@@ -49,7 +49,8 @@ export async function runLine(
   const words = shellWords(line);
   const first = words[0]?.toLowerCase() ?? '';
   if (first === '' || first.startsWith('#')) return stay(previous);
-  let { output } = context;
+  // What is wrong with the line itself is said as the line asks for it, too.
+  let output = splitGlobals(words).globals.includes('--json') ? outputWith({ json: true }, context) : context.output;
   let spec: Command['spec'] | undefined;
   try {
     if (first === 'exit' || first === 'quit') return { code: exitCode(words.slice(1), previous), leaves: true };

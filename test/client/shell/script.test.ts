@@ -43,6 +43,9 @@ describe('client, the shell from a script', () => {
     const { stdout, stderr } = await run(['whoelse', 'message bob'], ['--json']);
     expect(stdout).to.equal('{"users":["bob","carol"]}\n');
     expect(JSON.parse(stderr)).to.have.nested.property('error.code', 'EMPTY_MESSAGE');
+    const wrong = (await run(['nonsense --json', 'message bob', 'message bob --json'])).stderr.split('\n');
+    expect(JSON.parse(wrong[0] ?? '')).to.have.nested.property('error.code', 'USAGE');
+    expect(wrong.slice(1)).to.deep.equal(['the message has no text; add some [EMPTY_MESSAGE]', '']);
     expect((await run(['whoelse --json', 'whoelse'])).stdout).to.equal('{"users":["bob","carol"]}\nbob\ncarol\n');
   });
 
