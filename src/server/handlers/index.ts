@@ -1,6 +1,7 @@
 /** Which handler answers which command. The compiler says which is missing. */
 import type { CommandSpec, Handlers, IncomingCall } from '../../protocol/command.js';
 import type { serverCommands } from '../../protocol/commands/server.js';
+import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { Context } from '../context.js';
 import { acknowledge } from './acknowledge.js';
 import { advertise } from './advertise.js';
@@ -69,10 +70,24 @@ export async function answer(
   call: IncomingCall,
 ): Promise<object> {
   const handle = handlers[spec.name as keyof AfterLogin] as AnyHandler;
-  const work = async (): Promise<object> => handle(params, context, call);
+  const work = async (): Promise<object> => {
+    try {
+      return await handle(params, context, call);
+    } catch (thrown) {
+      throw asTold(thrown, spec, context);
+    }
+  };
   // Messages keep the order they came in; what is stored does not wait for the reader.
   const isLarge = (spec.pages !== undefined || spec.bytes !== undefined) && handle !== (broadcast as AnyHandler);
   return isLarge ? oneAtATime(context, call, work) : work();
+}
+
+/** What is wrong with the server itself is for its log; a client is told no more than that. */
+function asTold(thrown: unknown, { name }: CommandSpec, { services, session }: Context): unknown {
+  const { code, message: reason } = toParleyError(thrown);
+  if (code !== 'DISK_FULL' && code !== 'INTERNAL') return thrown;
+  services.log.error({ command: name, user: session.user.name, code, reason }, 'a command failed');
+  return new ParleyError(code, { path: 'the server’s storage', reason: 'the server’s log says more' });
 }
 
 /** Runs large answers one after the other, each when the one before has been sent (R18). */
