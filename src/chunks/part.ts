@@ -125,6 +125,13 @@ export class Part {
     return this.#held.count === this.plan.blocks;
   }
 
+  /** Whether its file is still at its path: a person may have removed or replaced it. */
+  async isInPlace(): Promise<boolean> {
+    const own = await this.#file.stat({ bigint: true });
+    const there = await lstat(this.#paths.part, { bigint: true }).catch(() => undefined);
+    return there?.ino === own.ino && there.dev === own.dev;
+  }
+
   has(block: number): boolean {
     return this.#held.has(block);
   }

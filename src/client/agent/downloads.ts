@@ -145,17 +145,15 @@ export class Downloads {
     const known = library.at(path);
     if (known?.kind === 'part') {
       if (known.busy) throw new ParleyError('TARGET_BUSY', { path, pid: process.pid });
-      if (known.record.root === manifest.root) {
-        known.busy = true;
-        return known;
-      }
+      known.busy = true;
+      if (known.record.root === manifest.root && (await known.part.isInPlace())) return known;
       await library.dropPart(known);
     }
     const part = await openPart({ target: path, manifest, overwrite, signal });
     try {
       const holding = await library.addPart(file, manifest.root, path, part);
       holding.busy = true;
-      if (holdsAnything(holding)) void library.announce(file);
+      if (known !== undefined || holdsAnything(holding)) void library.announce(file);
       return holding;
     } catch (thrown) {
       await part.close();

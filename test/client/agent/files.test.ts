@@ -132,6 +132,25 @@ describe('client/agent files', () => {
     expect((await readFile(join(bob.folder, 'a.bin'))).equals(bytes)).to.equal(true);
   });
 
+  it('begins anew when somebody removed the .part', async () => {
+    const people = await People.gather(cleanup);
+    const [alice, bob] = [await people.arrive('alice'), await people.arrive('bob')];
+    const bytes = randomBytes(2 * MIB);
+    await offer(alice, 'a.bin', bytes, 4);
+    const { path } = await fetchTo(bob, 'a.bin', { chunks: [1] });
+    await rm(path);
+    expect(await fetchTo(bob, 'a.bin', { chunks: [2] })).to.deep.include({ chunks: [2], held: [2] });
+    await until(async () => {
+      const { chunks } = await alice.call(searchChunk, { file: 'a.bin', chunks: [1, 2] });
+      return chunks.map(({ holders }) => holders.includes('bob')).join() === 'false,true';
+    });
+    await rm(path);
+    await rm(`${path}.state`);
+    expect((await fetchTo(bob, 'a.bin')).complete).to.equal(true);
+    expect((await readFile(join(bob.folder, 'a.bin'))).equals(bytes)).to.equal(true);
+    expect(await readdir(bob.folder)).to.deep.equal(['a.bin']);
+  });
+
   it('offers again after a restart: whole files by a look at them, parts by their verified blocks', async () => {
     const people = await People.gather(cleanup);
     let [alice, bob] = [await people.arrive('alice'), await people.arrive('bob')];
