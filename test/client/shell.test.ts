@@ -240,6 +240,7 @@ describe('client, the shell on a terminal', () => {
     await terminal.shows('bob: hello');
     // eslint-disable-next-line no-control-regex -- that is the point
     expect(terminal.raw).not.to.match(/\u001b/);
+    await terminal.endsWith(PROMPT);
     terminal.type('half\u0003');
     await terminal.shows('exit or Ctrl-D leaves');
     await terminal.endsWith(PROMPT);

@@ -188,13 +188,15 @@ describe('resuming', () => {
   });
   afterEach(() => hall.close());
 
-  it('takes the session up with its token and key, once', async () => {
+  it('takes the session up with its token and key; a used one is good for a minute more, should the answer be lost', async () => {
     const key = anyKey();
     const { token = '' } = await hall.enter({ key }).login('alice');
-    const second = hall.enter({ key });
-    const start = await second.call(resume, { token });
+    const start = await hall.enter({ key }).call(resume, { token });
     expect(start.user).to.equal('alice');
     expect(start.token).to.not.equal(token);
+    hall.clock.jump(59_000);
+    await hall.enter({ key }).call(resume, { token });
+    hall.clock.jump(60_000);
     expect((await refusal(hall.enter({ key }).call(resume, { token }))).code).to.equal('LOGIN_REQUIRED');
     await hall.enter({ key }).call(resume, { token: start.token ?? '' });
     expect(hall.core.services.presence.size).to.equal(1);
