@@ -257,7 +257,10 @@ export class Part {
     return this.#finishing;
   }
 
-  /** Waits for what is under way, claims what was written, and lets go of the files. May be called again. */
+  /**
+   * Waits for what is under way, claims what was written, and lets go of the files; those of a part that holds nothing are removed.
+   * May be called again.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -292,8 +295,11 @@ export class Part {
     await Promise.allSettled(this.#writes);
     // A claim that cannot be written costs a look through the file at the next start, no more.
     if (!finished) await this.flush().catch(() => undefined);
+    const isEmpty = !finished && this.#held.count === 0 && (await this.isInPlace().catch(() => false));
     await this.#claims.close();
     await this.#file.close();
+    if (isEmpty)
+      for (const path of [this.#paths.part, this.#paths.state]) await rm(path, { force: true }).catch(ignore);
     await this.#lock.release();
   }
 
@@ -336,3 +342,5 @@ export class Part {
     if (this.#state !== 'open') throw new ParleyError('CANCELLED');
   }
 }
+
+const ignore = (): void => undefined;

@@ -208,7 +208,9 @@ describe('chunks/part', () => {
     });
 
     it('follows no link and shares no file, even with a sidecar of its own', async () => {
-      await (await openPart({ target: at('f'), manifest })).close();
+      const before = await openPart({ target: at('f'), manifest });
+      await fetchInto(before, sample, [0]);
+      await before.close();
       await writeFile(at('diary'), 'dear diary');
       for (const plant of [symlink, link]) {
         await rm(at('f.part'));
@@ -226,6 +228,16 @@ describe('chunks/part', () => {
         );
         expect(await readFile(at('diary'), 'utf8')).to.equal('dear diary');
       }
+    });
+
+    it('leaves no files of a part that holds nothing', async () => {
+      await (await openPart({ target: at('f'), manifest })).close();
+      expect(await files()).to.deep.equal([]);
+      const part = await openPart({ target: at('f'), manifest });
+      await writeFile(at('novel'), 'a novel');
+      await rename(at('novel'), at('f.part'));
+      await part.close();
+      expect(await readFile(at('f.part'), 'utf8')).to.equal('a novel');
     });
 
     it('is open once at a time', async () => {

@@ -132,6 +132,15 @@ describe('client/agent files', () => {
     expect((await readFile(join(bob.folder, 'a.bin'))).equals(bytes)).to.equal(true);
   });
 
+  it('leaves nothing of a download that nothing came of', async () => {
+    const people = await People.gather(cleanup);
+    const [alice, bob] = [await people.arrive('alice'), await people.arrive('bob', { clock: hurriedClock(20) })];
+    await offer(alice, 'a.bin', randomBytes(MIB), 2);
+    await alice.agent.close();
+    expect((await bob.refused(download, { file: 'a.bin', directory: bob.folder })).code).to.equal('NO_HOLDER');
+    expect(await readdir(bob.folder)).to.deep.equal([]);
+  });
+
   it('begins anew when somebody removed the .part', async () => {
     const people = await People.gather(cleanup);
     const [alice, bob] = [await people.arrive('alice'), await people.arrive('bob')];
