@@ -31,13 +31,11 @@ export async function importFromFile(
   const credentials = await readCredentials(path);
   if (credentials === undefined) {
     if (credentialsNamed) throw new ParleyError('FILE_MISSING', { path, reason: 'there is no such file' });
-    await warnWhenNobodyCanLogIn(path, storage, log);
     return;
   }
   const result = await importCredentials(storage, credentials, passwords, Date.now());
   if (stamp !== undefined) await storage.setSetting(setting, stamp);
   log.info({ path, ...result }, 'credentials imported');
-  await warnWhenNobodyCanLogIn(path, storage, log);
 }
 
 /** Tells one state of a file from another without looking into it: what is in it must not be kept, not even as a digest. */
@@ -50,7 +48,10 @@ async function stampOf(path: string): Promise<string | undefined> {
   }
 }
 
-async function warnWhenNobodyCanLogIn(path: string, storage: Storage, log: Log): Promise<void> {
+export async function warnWhenNobodyCanLogIn(
+  { credentials: path }: Pick<ServeConfig, 'credentials'>,
+  { storage, log }: Pick<ImportParts, 'storage' | 'log'>,
+): Promise<void> {
   if ((await storage.listUsers({ limit: 1 })).length > 0) return;
   log.warn({ path }, 'there are no users yet: write the file and send SIGHUP, or use `server user add NAME`');
 }

@@ -3,7 +3,7 @@ import { systemClock } from '../protocol/clock.js';
 import { ParleyError, toParleyError } from '../protocol/errors.js';
 import { Passwords } from './auth/passwords.js';
 import type { ServeConfig } from './config.js';
-import { importFromFile } from './credentials-import.js';
+import { importFromFile, warnWhenNobodyCanLogIn } from './credentials-import.js';
 import type { ImportParts } from './credentials-import.js';
 import { loadServerIdentity } from './identity.js';
 import { createLog } from './log.js';
@@ -38,9 +38,10 @@ export async function serve(config: ServeConfig, { openStorage, print, complain 
     const { host, port, blockMs, timeoutMs } = config;
     const clock = systemClock;
     const server = await startServer({ storage, passwords, identity, host, port, blockMs, timeoutMs, clock, log });
+    const stopRereading = rereadOnHangup(config, parts);
     print(`parley server listening on ${server.address} ${server.fingerprint}`);
     log.info({ address: server.address, dataDir: config.dataDir }, 'ready');
-    const stopRereading = rereadOnHangup(config, parts);
+    await warnWhenNobodyCanLogIn(config, parts);
     const code = await runUntil(stopped, server, log);
     stopRereading();
     return code;
@@ -82,6 +83,7 @@ function rereadOnHangup(config: ServeConfig, parts: ImportParts): () => void {
       state = 'running';
       try {
         await importFromFile(config, 'always', parts);
+        await warnWhenNobodyCanLogIn(config, parts);
       } catch (thrown) {
         const { code, message } = toParleyError(thrown);
         parts.log.error({ code, reason: message }, 'the credentials could not be reread; accounts stay as they are');

@@ -168,7 +168,15 @@ export interface ServerProcess {
 
 /** The real `server` as a process, with these users; in `folder` when one is given, which then stays at `close`. */
 export async function spawnServer(
-  options: { users?: Readonly<Record<string, string>>; folder?: string; args?: readonly string[]; shell?: string } = {},
+  options: {
+    users?: Readonly<Record<string, string>>;
+    folder?: string;
+    args?: readonly string[];
+    /** Goes before the command, for ulimit and the like. */
+    shell?: string;
+    /** False: none are named, so that the default ones of the folder count. */
+    credentials?: false;
+  } = {},
 ): Promise<ServerProcess> {
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'parley-server-'));
   const dataDir = join(folder, 'data');
@@ -177,13 +185,14 @@ export async function spawnServer(
     const lines = Object.entries(options.users).map(([name, password]) => `${name} ${password}\n`);
     writeFileSync(credentials, lines.join(''));
   }
-  const args = [SERVER_MAIN, ...(options.args ?? ['0']), '--data', dataDir, '--credentials', credentials];
+  const args = [SERVER_MAIN, ...(options.args ?? ['0']), '--data', dataDir];
+  if (options.credentials !== false) args.push('--credentials', credentials);
   const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe'];
-  // `shell` goes before the command, for ulimit and the like; exec keeps the process id.
+  // exec keeps the process id.
   const child =
     options.shell === undefined
-      ? spawn(process.execPath, args, { stdio })
-      : spawn('sh', ['-c', `${options.shell}; exec "$0" "$@"`, process.execPath, ...args], { stdio });
+      ? spawn(process.execPath, args, { stdio, cwd: folder })
+      : spawn('sh', ['-c', `${options.shell}; exec "$0" "$@"`, process.execPath, ...args], { stdio, cwd: folder });
   let stderr = '';
   let stdout = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
