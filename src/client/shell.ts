@@ -112,6 +112,7 @@ class InteractiveShell {
   #work: Work = { kind: 'idle' };
   #inputEnded = false;
   #isOver = false;
+  #agentEnded = false;
 
   constructor(
     connection: Connection,
@@ -153,7 +154,8 @@ class InteractiveShell {
   async begin(): Promise<void> {
     const { user, server } = await this.#connection.call(agentCommands.status, {}, { signal: this.#signal });
     this.#output.notice(`${user ?? '?'} at ${server ?? '?'}; help lists the commands, exit leaves`);
-    await listenToAgent(this.#connection, { shows: true, output: this.#output, signal: this.#signal });
+    const onEnd = (): void => void (this.#agentEnded = true);
+    await listenToAgent(this.#connection, { shows: true, output: this.#output, signal: this.#signal, onEnd });
     this.#next();
   }
 
@@ -227,9 +229,12 @@ class InteractiveShell {
   }
 
   /** The session is over: logged out here or elsewhere, idle for too long, or the agent died. */
-  #onAgentGone(reason: ParleyError | undefined): void {
+  #onAgentGone(given: ParleyError | undefined): void {
     if (this.#isOver) return;
-    if (this.#work.kind === 'running' && reason === undefined) return; // `logout` itself says so.
+    if (this.#work.kind === 'running' && given === undefined) return; // `logout` itself says so.
+    // One that was killed says nothing, and its connection ends as quietly as after a logout.
+    const killed = given === undefined && !this.#agentEnded;
+    const reason = killed ? new ParleyError('AGENT_GONE', { reason: 'it ended without a word' }) : given;
     this.#isOver = true;
     this.#screen.dismiss();
     if (reason !== undefined) this.#output.error(reason);

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ParleyError } from '../../src/protocol/errors.js';
@@ -203,6 +204,24 @@ describe('client, the shell on a terminal', () => {
     terminal.type('logout\r');
     expect(await terminal.ended).to.equal(0);
     expect(terminal.display.text).to.contain('logged out').and.not.contain('goes on');
+  });
+
+  it('tells a logout elsewhere from an agent that was killed', async () => {
+    await open();
+    await agent.hangUp();
+    expect(await terminal.ended).to.equal(1);
+    expect(terminal.display.text).to.contain('[AGENT_GONE]').and.not.contain('logged out');
+    terminal.close();
+    let end: () => void = () => undefined;
+    agent.handlers['listen'] = () => new Promise((resolve) => (end = () => resolve({})));
+    await open();
+    const { call } = await agent.called('listen', 2);
+    const answered = once(call.signal, 'abort');
+    end();
+    await answered;
+    await agent.hangUp();
+    expect(await terminal.ended).to.equal(0);
+    expect(terminal.display.text).to.contain('logged out');
   });
 
   it('ends when the session does, and says why', async () => {

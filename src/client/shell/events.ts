@@ -10,6 +10,8 @@ export interface ListenOptions {
   readonly shows: boolean;
   readonly output: Output;
   readonly signal: AbortSignal;
+  /** The agent said that there is no more to hear: it ends in good order. */
+  readonly onEnd?: () => void;
 }
 
 /**
@@ -18,7 +20,7 @@ export interface ListenOptions {
  * @throws ParleyError LOGIN_REQUIRED
  */
 export async function listenToAgent(connection: Connection, options: ListenOptions): Promise<void> {
-  const { shows, output, signal } = options;
+  const { shows, output, signal, onEnd } = options;
   /** What comes while unread messages are asked for waits, so that nothing is shown twice or out of order. */
   let waiting: FaceEvent[] | undefined = [];
   const onEvent = (value: unknown): void => {
@@ -28,7 +30,7 @@ export async function listenToAgent(connection: Connection, options: ListenOptio
     else waiting.push(parsed.data);
   };
   // It ends with the connection, whose end is noticed elsewhere.
-  connection.call(agentCommands.listen, shows ? { shows } : {}, { signal, onEvent }).catch(() => undefined);
+  connection.call(agentCommands.listen, shows ? { shows } : {}, { signal, onEvent }).then(onEnd, () => undefined);
   const shown = new Set<string>();
   if (shows) {
     const { messages } = await connection.call(agentCommands.inbox, { unread: true }, { signal });
