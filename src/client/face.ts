@@ -122,16 +122,32 @@ async function tryLogIn(
         `first time at ${server}: its key ${printable(pinned.fingerprint)} is pinned; compare it with what the server printed`,
       );
     };
-    const result = await connection.call(agentCommands.login, params, { signal, onEvent, deadlineMs: Infinity });
+    const result = await connection
+      .call(agentCommands.login, params, { signal, onEvent, deadlineMs: Infinity })
+      .catch((thrown: unknown) => loggedInBy(connection, { ...settings, user, serverGiven: true }, thrown, signal));
     if (pid !== undefined) notice(`started an agent for ${result.user} at ${server} (pid ${pid})`);
     return { connection, user: result.user };
   } catch (thrown) {
-    // An interrupted login may still succeed; an agent that another started is left alone.
-    if (pid !== undefined)
-      await connection.call(agentCommands.logout, {}, { deadlineMs: GOODBYE_MS }).catch(() => undefined);
+    // An interrupted login may still succeed; an agent that another started, or logged in, is left alone.
+    const isOthers = pid === undefined || (thrown instanceof ParleyError && thrown.code === 'ALREADY_LOGGED_IN');
+    if (!isOthers) await connection.call(agentCommands.logout, {}, { deadlineMs: GOODBYE_MS }).catch(() => undefined);
     await connection.close();
     throw thrown;
   }
+}
+
+/** Another command may have been quicker with the same wish: then that is as good. Throws what the login threw otherwise. */
+async function loggedInBy(
+  connection: Connection,
+  wanted: Settings,
+  thrown: unknown,
+  signal: AbortSignal,
+): Promise<{ user: string }> {
+  if (!(thrown instanceof ParleyError) || thrown.code !== 'ALREADY_LOGGED_IN') throw thrown;
+  const status = await connection.call(agentCommands.status, {}, { signal });
+  if (status.user === null) throw thrown;
+  checkSame(status, wanted);
+  return { user: status.user };
 }
 
 /** Ends session and agent, and waits until it is gone; false when there was none. */
