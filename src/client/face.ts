@@ -144,8 +144,9 @@ async function loggedInBy(
   signal: AbortSignal,
 ): Promise<{ user: string }> {
   if (!(thrown instanceof ParleyError) || thrown.code !== 'ALREADY_LOGGED_IN') throw thrown;
-  const status = await connection.call(agentCommands.status, {}, { signal });
-  if (status.user === null) throw thrown;
+  // An agent whose first login was refused by the server is ending, and may not answer.
+  const status = await connection.call(agentCommands.status, {}, { signal }).catch(() => undefined);
+  if (status === undefined || status.user === null) throw thrown;
   checkSame(status, wanted);
   return { user: status.user };
 }
