@@ -1,6 +1,7 @@
 /** Reads a password from a file, from standard input, or from a terminal without showing it. Never from an argument. */
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { ReadStream, WriteStream } from 'node:tty';
+import type { ReadStream } from 'node:tty';
 import { ParleyError } from '../protocol/errors.js';
 import { MAX_PASSWORD_BYTES } from '../protocol/limits.js';
 
@@ -17,8 +18,8 @@ const KEYS = { enter: '\r', newline: '\n', interrupt: '\u0003', end: '\u0004', b
 export async function readPassword(name: string, file: string | undefined): Promise<string> {
   if (file !== undefined && file !== STDIN) return firstLine(await readPasswordFile(file));
   if (file === STDIN || !process.stdin.isTTY) return firstLine(await readInput());
-  const password = await ask(`password for ${name}: `);
-  if ((await ask('again: ')) !== password) {
+  const [password, again] = await askTwice(name);
+  if (again !== password) {
     throw new ParleyError('USAGE', { reason: 'the two passwords differ; nothing was changed, try again' });
   }
   return password;
@@ -46,42 +47,41 @@ function firstLine(text: string): string {
   return (text.split('\n')[0] ?? '').replace(/\r$/, '');
 }
 
-/** One line from the terminal, which shows nothing of it. @throws ParleyError CANCELLED */
-export async function ask(
-  prompt: string,
-  input: ReadStream = process.stdin,
-  output: WriteStream | NodeJS.WriteStream = process.stderr,
-): Promise<string> {
-  output.write(prompt);
-  input.setRawMode(true);
-  input.setEncoding('utf8');
-  input.resume();
+/** Raw from before the first prompt to the end: what is typed ahead is not shown either. */
+async function askTwice(name: string): Promise<[string, string]> {
+  const { stdin, stderr } = process;
+  stdin.setRawMode(true);
+  stdin.setEncoding('utf8');
   try {
-    return await new Promise<string>((resolve, reject) => {
-      let typed: string[] = [];
-      const finish = (settle: () => void): void => {
-        input.off('data', take);
-        settle();
-      };
-      const take = (text: string): void => {
-        for (const key of text) {
-          if (key === KEYS.enter || key === KEYS.newline) {
-            finish(() => resolve(typed.join('')));
-            return;
-          }
-          if (key === KEYS.interrupt || key === KEYS.end) {
-            finish(() => reject(new ParleyError('CANCELLED')));
-            return;
-          }
-          if (key === KEYS.backspace || key === KEYS.delete) typed = typed.slice(0, -1);
-          else typed.push(key);
-        }
-      };
-      input.on('data', take);
-    });
+    stderr.write(`password for ${name}: `);
+    const first = await typedLine(stdin);
+    stderr.write('\nagain: ');
+    return [first, await typedLine(stdin)];
   } finally {
-    input.setRawMode(false);
+    stdin.setRawMode(false);
+    stdin.pause();
+    stderr.write('\n');
+  }
+}
+
+/** Keys up to the next Enter. @throws ParleyError CANCELLED */
+async function typedLine(input: ReadStream): Promise<string> {
+  const typed: string[] = [];
+  while (true) {
+    const data = once(input, 'data');
+    input.resume();
+    const [text] = (await data) as [string];
     input.pause();
-    output.write('\n');
+    const keys = Array.from(text);
+    for (const [at, key] of keys.entries()) {
+      if (key === KEYS.interrupt || key === KEYS.end) throw new ParleyError('CANCELLED');
+      if (key === KEYS.enter || key === KEYS.newline) {
+        const rest = keys.slice(at + 1).join('');
+        if (rest !== '') input.unshift(rest);
+        return typed.join('');
+      }
+      if (key === KEYS.backspace || key === KEYS.delete) typed.pop();
+      else typed.push(key);
+    }
   }
 }

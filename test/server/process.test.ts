@@ -113,25 +113,31 @@ describe('the server’s command line', function () {
   });
 
   it('asks for a password on a terminal, twice, and shows nothing of it', async () => {
-    const child = spawnPty(process.execPath, [SERVER_MAIN, 'user', 'add', 'pam', '--data', 'terminal'], {
-      cwd: folder,
-    });
-    let shown = '';
-    let onData = (): void => undefined;
-    child.onData((text) => {
-      shown += text;
-      onData();
-    });
-    const saw = async (pattern: RegExp): Promise<void> => {
-      while (!pattern.test(shown)) await new Promise<void>((resolve) => (onData = resolve));
+    const add = async (name: string, ...keys: [RegExp, string][]): Promise<[number, string]> => {
+      const args = [SERVER_MAIN, 'user', 'add', name, '--data', 'terminal'];
+      const child = spawnPty(process.execPath, args, { cwd: folder });
+      let shown = '';
+      let onData = (): void => undefined;
+      child.onData((text) => {
+        shown += text;
+        onData();
+      });
+      const ended = new Promise<number>((resolve) => child.onExit(({ exitCode }) => resolve(exitCode)));
+      for (const [prompt, typed] of keys) {
+        while (!prompt.test(shown)) await new Promise<void>((resolve) => (onData = resolve));
+        child.write(typed);
+      }
+      return [await ended, shown];
     };
-    const ended = new Promise<number>((resolve) => child.onExit(({ exitCode }) => resolve(exitCode)));
-    await saw(/password for pam: /);
-    child.write('hunx\u007fter\r');
-    await saw(/again: /);
-    child.write('hunter\r');
-    expect(await ended).to.equal(0);
-    expect(shown).to.contain('pam is added').and.not.contain('hun').and.not.contain('*');
+    const shy = await add('pam', [/password for pam: /, 'hunx\u007fter\r'], [/again: /, 'hunter\r']);
+    expect(shy[0]).to.equal(0);
+    expect(shy[1]).to.contain('pam is added').and.not.contain('hun').and.not.contain('*');
+    const [pasted] = await add('ann', [/password for ann: /, 'hunter\rhunter\r']);
+    expect(pasted).to.equal(0);
+    const [differing, said] = await add('eve', [/password/, 'one\r'], [/again/, 'two\r']);
+    expect(differing).to.equal(2);
+    expect(said).to.contain('differ');
+    expect((await add('eve', [/password/, 'one\u0003']))[0]).to.equal(130);
   });
 });
 
