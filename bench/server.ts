@@ -2,14 +2,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
-import { createHash, randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeIdentity } from '../src/protocol/certificate.js';
-import { parseUserName } from '../src/protocol/values.js';
-import { openSqlite } from '../src/server/storage/sqlite.js';
-import { spawnServer } from '../test/support/server.js';
+import { seedSessions, spawnServer } from '../test/support/server.js';
 import { median } from './measure.js';
 import type { Job, Report } from './serverload.js';
 
@@ -22,7 +19,9 @@ export async function benchServer(): Promise<void> {
   console.log(`\nserver: ${CLIENTS.toLocaleString('en')} idle clients, and messages between two of them`);
   const folder = mkdtempSync(join(tmpdir(), 'parley-bench-'));
   try {
-    const { identity, tokens } = await prepareAccounts(join(folder, 'data'));
+    const identity = await makeIdentity('bench');
+    const names = Array.from({ length: CLIENTS }, (_, i) => `user${i}`);
+    const tokens = await seedSessions(join(folder, 'data'), names, identity);
     const server = await spawnServer({ folder, users: {}, args: ['0', '--log-level', 'warn'] });
     try {
       const job: Job = {
@@ -40,26 +39,6 @@ export async function benchServer(): Promise<void> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Users with a resume token each, so that no passwords are hashed: 1,000 logins would measure Argon2. */
-async function prepareAccounts(
-  dataDir: string,
-): Promise<{ identity: Awaited<ReturnType<typeof makeIdentity>>; tokens: string[] }> {
-  const identity = await makeIdentity('bench');
-  const storage = await openSqlite({ dataDir, role: 'tool' });
-  const make = async (i: number): Promise<string> => {
-    const user = await storage.createUser(parseUserName(`user${i}`), 'none', Date.now());
-    if (user === undefined) throw new Error('a user could not be made');
-    const token = randomBytes(32).toString('base64url');
-    const hash = createHash('sha256').update(token).digest('hex');
-    const expiresAt = Date.now() + 3_600_000;
-    await storage.storeResumeToken(hash, { userId: user.id, keyFingerprint: identity.fingerprint, expiresAt });
-    return token;
-  };
-  const tokens = await Promise.all(Array.from({ length: CLIENTS }, (_, i) => make(i)));
-  await storage.close();
-  return { identity, tokens };
 }
 
 async function runLoad(job: Job): Promise<Report> {
@@ -105,7 +84,7 @@ function print(report: Report, syncs: readonly number[]): void {
   line('a message, sent to acknowledged as durable', `${median(replyMs).toFixed(2)} ms   p99 ${p99(replyMs)} ms`);
   const ideal = median(pingMs) + median(syncs) * 1000;
   line('  as against a ping and a synced write', `x${(median(relayMs) / ideal).toFixed(2)}`);
-  line('messages of one sender, 200 under way', `${(burst / burstSeconds).toFixed(0)} /s`);
+  line('messages of one sender, 100 under way', `${(burst / burstSeconds).toFixed(0)} /s`);
   line(`a broadcast to ${CLIENTS - 1}, sent to received by all`, `${median(fanOutMs).toFixed(0)} ms`);
 }
 

@@ -148,17 +148,26 @@ export class IncomingCalls {
   }
 
   async #reply(id: number, spec: CommandSpec, result: object, signal: AbortSignal): Promise<void> {
-    if (spec.pages === undefined || Buffer.byteLength(JSON.stringify(result)) <= MAX_CONTROL_BYTES) {
+    if (spec.pages === undefined) {
       this.#wire.send(encodeFrame('reply', id, encodeJson(result)));
+      return;
+    }
+    const whole = JSON.stringify(result);
+    if (Buffer.byteLength(whole) <= MAX_CONTROL_BYTES) {
+      this.#wire.send(encodeFrame('reply', id, whole));
       return;
     }
     const rest: Record<string, unknown> = { ...result };
     for (const field of spec.pages) {
       const list = rest[field];
       if (!Array.isArray(list)) continue;
-      for (const page of cutIntoPages(list)) {
-        await this.#wire.drained(signal);
+      const pages = cutIntoPages(list);
+      // The next page is made when there is room for it.
+      await this.#wire.drained(signal);
+      for (let next = pages.next(); next.done !== true; next = pages.next()) {
+        const page = next.value;
         this.#wire.send(encodeFrame('event', id, `{"type":"page","field":"${field}","items":[${page}]}`));
+        await this.#wire.drained(signal);
       }
       rest[field] = [];
     }

@@ -7,6 +7,7 @@ import type { Presence } from './presence.js';
 import type { Registry } from './registry.js';
 import type { EndReason, Session } from './session.js';
 import type { Storage } from './storage/port.js';
+import type { InTurn } from './turns.js';
 
 export interface Services {
   readonly clock: Clock;
@@ -16,6 +17,8 @@ export interface Services {
   readonly conversations: Conversations;
   readonly registry: Registry;
   readonly introductions: Introductions;
+  /** Long lists are made one at a time. */
+  readonly listing: InTurn;
 }
 
 /** The context of a command of somebody who is logged in. */

@@ -19,6 +19,7 @@ import { Registry } from './registry.js';
 import type { Origin } from './session.js';
 import { Sessions } from './sessions.js';
 import type { Storage } from './storage/port.js';
+import { InTurn } from './turns.js';
 
 export interface CoreOptions {
   /** Belongs to the caller, who closes it after the core. */
@@ -57,6 +58,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     presence,
     conversations: new Conversations({ storage, presence, clock, log }),
     registry: new Registry({ storage, presence, clock, leaseMs }),
+    listing: new InTurn(),
     introductions: new Introductions({ storage, presence, probe: options.probe ?? probePort }),
   };
   const authenticate = createAuthenticator({ storage, passwords, lockout });

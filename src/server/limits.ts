@@ -52,6 +52,9 @@ export const MAX_HISTORY_BYTES = 256 * 1024;
 /** Bytes that a pushed message's frame has besides its text and its recipients' names. */
 export const PUSH_OVERHEAD_BYTES = 512;
 
+/** Lists and byte streams of one session that may wait for the one before to be sent; each costs some 5 KiB. */
+export const MAX_WAITING_ANSWERS = 24;
+
 /** Bodies of `registerFile` that may be on their way in at once for one session: 2 MiB each at most. */
 export const MAX_UPLOADS_PER_SESSION = 2;
 /** The same for all sessions: 64 MiB. */

@@ -3,15 +3,23 @@
 /** One piece of work after the other, in the order it was brought. Who brings it bounds how much waits. */
 export class InTurn {
   #last: Promise<unknown> | undefined;
+  #size = 0;
+
+  /** Pieces that run or wait. */
+  get size(): number {
+    return this.#size;
+  }
 
   /** Runs `work` when everything brought before has ended, however it ended. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     const before = this.#last;
     const mine = before === undefined ? work() : before.then(work, work);
     this.#last = mine;
+    this.#size += 1;
     try {
       return await mine;
     } finally {
+      this.#size -= 1;
       if (this.#last === mine) this.#last = undefined;
     }
   }

@@ -1,7 +1,7 @@
 /** Servers and connections to them, for tests: in this process, or as a process of its own. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { constants } from 'node:crypto';
+import { constants, createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -43,6 +43,30 @@ export async function addUsers(
   for (const [name, password] of Object.entries(users)) {
     await storage.createUser(parseUserName(name), await passwords.hash(password), Date.now());
   }
+}
+
+/**
+ * Adds users without passwords, and a resume token for each that is bound to this key: for tests with so many logins that hashing
+ * passwords would be all they do. No server may be running on the folder's data before.
+ */
+export async function seedSessions(
+  dataDir: string,
+  names: readonly string[],
+  { fingerprint }: Identity,
+): Promise<string[]> {
+  const storage = await openSqlite({ dataDir, role: 'tool' });
+  const seed = async (name: string): Promise<string> => {
+    const user = await storage.createUser(parseUserName(name), 'none', Date.now());
+    if (user === undefined) throw new Error(`${name} is there already`);
+    const token = randomBytes(32).toString('base64url');
+    const hash = createHash('sha256').update(token).digest('hex');
+    const expiresAt = Date.now() + 3_600_000;
+    await storage.storeResumeToken(hash, { userId: user.id, keyFingerprint: fingerprint, expiresAt });
+    return token;
+  };
+  const tokens = await Promise.all(names.map(seed));
+  await storage.close();
+  return tokens;
 }
 
 export interface TestServer {

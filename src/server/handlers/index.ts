@@ -3,6 +3,7 @@ import type { CommandSpec, Handlers, IncomingCall } from '../../protocol/command
 import type { serverCommands } from '../../protocol/commands/server.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { Context } from '../context.js';
+import { MAX_WAITING_ANSWERS } from '../limits.js';
 import { acknowledge } from './acknowledge.js';
 import { advertise } from './advertise.js';
 import { block } from './block.js';
@@ -62,6 +63,9 @@ const handlers: AfterLogin = {
 
 type AnyHandler = (params: unknown, context: Context, call: IncomingCall) => Promise<object> | object;
 
+/** Lists that cost a millisecond or more to make when there is much. */
+const LONG: ReadonlySet<unknown> = new Set([files, history, locate, searchChunk]);
+
 /** Answers a command whose parameters were checked by its spec. */
 export async function answer(
   spec: CommandSpec,
@@ -78,8 +82,11 @@ export async function answer(
     }
   };
   // Messages keep the order they came in; what is stored does not wait for the reader.
-  const isLarge = (spec.pages !== undefined || spec.bytes !== undefined) && handle !== (broadcast as AnyHandler);
-  return isLarge ? oneAtATime(context, call, work) : work();
+  if (handle === (broadcast as AnyHandler)) return work();
+  if (spec.bytes !== undefined) return oneAtATime(context, call, work);
+  if (LONG.has(handle)) return oneAtATime(context, call, () => inTurnWithOthers(context, call, work));
+  if (spec.pages !== undefined) return oneAtATime(context, call, work);
+  return work();
 }
 
 /** What is wrong with the server itself is for its log; a client is told no more than that. */
@@ -90,8 +97,9 @@ function asTold(thrown: unknown, { name }: CommandSpec, { services, session }: C
   return new ParleyError(code, { path: 'the server’s storage', reason: 'the server’s log says more' });
 }
 
-/** Runs large answers one after the other, each when the one before has been sent (R18). */
+/** Runs large answers one after the other, each when the one before has been sent (R18). @throws ParleyError SERVER_BUSY */
 function oneAtATime({ session }: Context, call: IncomingCall, work: () => Promise<object>): Promise<object> {
+  if (session.answering.size >= MAX_WAITING_ANSWERS) throw new ParleyError('SERVER_BUSY');
   return new Promise((resolve, reject) => {
     const turn = session.answering.run(async () => {
       await session.connection.drained(call.signal);
@@ -99,6 +107,15 @@ function oneAtATime({ session }: Context, call: IncomingCall, work: () => Promis
       await isOver(call.signal);
     });
     turn.catch(reject);
+  });
+}
+
+/** Makes one long list at a time for all sessions, and everything else that waits in between: they delay each other only. */
+function inTurnWithOthers({ services }: Context, call: IncomingCall, work: () => Promise<object>): Promise<object> {
+  return services.listing.run(async () => {
+    await new Promise(setImmediate);
+    call.signal.throwIfAborted();
+    return work();
   });
 }
 
