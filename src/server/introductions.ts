@@ -43,13 +43,21 @@ export class Introductions {
     const { key, address } = session.origin;
     if (key === undefined) throw new ParleyError('KEY_REQUIRED');
     session.probes.use();
+    const refusal = await this.#look(address, port, key.publicKey, signal);
+    session.reach =
+      refusal === undefined
+        ? { kind: 'reachable', port, hosts: new Map([[address, true]]) }
+        : { kind: 'unreachable', reason: refusal };
+    return session.reach;
+  }
+
+  /** Why nobody should be sent there; undefined when this key answers. */
+  async #look(host: string, port: number, publicKey: string, signal: AbortSignal): Promise<string | undefined> {
     const free = this.#probes.take();
     try {
-      const found = await this.#probe(address, port, signal);
-      if (found.kind === 'unreachable') session.reach = found;
-      else if (sameKey(found.publicKey, key.publicKey)) session.reach = { kind: 'reachable', port };
-      else session.reach = { kind: 'unreachable', reason: 'another key answers at that port' };
-      return session.reach;
+      const found = await this.#probe(host, port, signal);
+      if (found.kind === 'unreachable') return found.reason;
+      return sameKey(found.publicKey, publicKey) ? undefined : 'another key answers at that port';
     } finally {
       free();
     }
@@ -70,8 +78,8 @@ export class Introductions {
     const peerKey = peer.origin.key;
     if (peerKey === undefined)
       throw new ParleyError('PEER_UNREACHABLE', { user, reason: 'their session showed no key' });
-    const port = reachablePort(peer, user);
     dialer.introductions.use();
+    const { host, port } = await this.#whereIs(peer, peerKey.publicKey, dialer, signal);
 
     const id = randomBytes(16).toString('hex');
     const common = { id, purpose, ttlMs: INTRODUCTION_TTL_MS };
@@ -81,9 +89,37 @@ export class Introductions {
     if (this.#presence.get(target.id) !== peer) throw new ParleyError('USER_OFFLINE', { user });
     return {
       introduction: { ...common, peer: user, publicKey: peerKey.publicKey },
-      host: peer.origin.address,
+      host,
       port,
     };
+  }
+
+  /**
+   * The peer's address as the server sees it. For a peer on the server's own machine that is one that means another machine to
+   * a dialer from elsewhere, who gets the address at which they reached the server, once the peer's key answers there, too.
+   * @throws ParleyError PEER_UNREACHABLE, SERVER_BUSY, CANCELLED
+   */
+  async #whereIs(
+    peer: Session,
+    publicKey: string,
+    dialer: Session,
+    signal: AbortSignal,
+  ): Promise<{ host: string; port: number }> {
+    const { reach, origin } = peer;
+    const unreachable = (reason: string): ParleyError =>
+      new ParleyError('PEER_UNREACHABLE', { user: peer.user.name, reason });
+    if (reach.kind !== 'reachable') {
+      throw unreachable(reach.kind === 'unreachable' ? reach.reason : 'they take no links');
+    }
+    const { port, hosts } = reach;
+    const isElsewhere = isLoopback(origin.address) && !isLoopback(dialer.origin.address);
+    const host = isElsewhere ? dialer.origin.localAddress : origin.address;
+    if (!hosts.has(host)) {
+      peer.probes.use();
+      hosts.set(host, (await this.#look(host, port, publicKey, signal)) === undefined);
+    }
+    if (hosts.get(host) !== true) throw unreachable('they take links from their own machine only');
+    return { host, port };
   }
 
   async #checkBlocks(dialer: Session, target: UserRecord): Promise<void> {
@@ -113,9 +149,6 @@ export class Introductions {
   }
 }
 
-/** @throws ParleyError PEER_UNREACHABLE */
-function reachablePort({ reach }: Session, user: string): number {
-  if (reach.kind === 'reachable') return reach.port;
-  const reason = reach.kind === 'unreachable' ? reach.reason : 'they take no links';
-  throw new ParleyError('PEER_UNREACHABLE', { user, reason });
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.');
 }

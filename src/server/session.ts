@@ -30,7 +30,12 @@ export interface Origin {
 export type Reach =
   | { readonly kind: 'not advertised' }
   | { readonly kind: 'unreachable'; readonly reason: string }
-  | { readonly kind: 'reachable'; readonly port: number };
+  | {
+      readonly kind: 'reachable';
+      readonly port: number;
+      /** Addresses where it was looked whether its key answers, and what was found. */
+      readonly hosts: Map<string, boolean>;
+    };
 
 /** Why a session ended. */
 export type EndReason = 'logout' | 'idle' | 'replaced' | 'resumed' | 'removed' | 'lost' | 'stopping';

@@ -28,6 +28,8 @@ export function anyKey(): SessionKey {
 export interface Way {
   readonly key?: SessionKey | undefined;
   readonly address?: string;
+  /** The server's address as this client sees it. */
+  readonly localAddress?: string;
 }
 
 /** One client: its connection, and every event that was pushed. */
@@ -101,10 +103,10 @@ export class Hall {
   }
 
   /** A client that has not logged in. */
-  enter({ key, address = '192.0.2.1' }: Way = {}): Guest {
+  enter({ key, address = '192.0.2.1', localAddress = '192.0.2.100' }: Way = {}): Guest {
     const [theirs, ours] = linkedPair();
     const place = { deciding: false, settle: () => undefined };
-    this.core.accept(ours, { address, localAddress: '192.0.2.100', key }, place);
+    this.core.accept(ours, { address, localAddress, key }, place);
     return new Guest((onEvent) => new Connection(theirs, { hello: makeHello('client'), end: 'dialer', onEvent }), key);
   }
 

@@ -146,6 +146,31 @@ describe('introductions', () => {
     expect(await code('bob')).to.be.oneOf(['USER_OFFLINE', 'PEER_UNREACHABLE they do not answer']);
   });
 
+  it('show a user on the server’s own machine at the address that the other end knows it by', async () => {
+    const local = await hall.guest('carol', { key: anyKey(), address: '127.0.0.1', localAddress: '127.0.0.1' });
+    serve(local);
+    let hosts = ['127.0.0.1', '192.0.2.100'];
+    answer = (host) =>
+      hosts.includes(host)
+        ? { kind: 'answered', publicKey: local.key?.publicKey ?? '' }
+        : { kind: 'unreachable', reason: 'nothing listens at that port' };
+    await local.call(advertise, { port: 5_000 });
+    for (let i = 0; i < 3; i++) {
+      const { host } = await alice.call(introduce, { user: 'carol', purpose: 'private' });
+      expect(host).to.equal('192.0.2.100');
+    }
+    expect(probes).to.deep.equal(['127.0.0.1 5000', '192.0.2.100 5000']);
+    hosts = ['127.0.0.1'];
+    await local.call(advertise, { port: 5_001 });
+    for (let i = 0; i < 3; i++) {
+      expect(await code('carol')).to.equal('PEER_UNREACHABLE they take links from their own machine only');
+    }
+    expect(probes.slice(2)).to.deep.equal(['127.0.0.1 5001', '192.0.2.100 5001']);
+    await bob.call(endSession, {});
+    const near = await hall.guest('bob', { key: anyKey(), address: '127.0.0.1', localAddress: '127.0.0.1' });
+    expect((await near.call(introduce, { user: 'carol', purpose: 'private' })).host).to.equal('127.0.0.1');
+  });
+
   it('and probes are limited in number', async () => {
     await bob.call(advertise, { port: 4_000 });
     for (let i = 0; i < 600; i++) await alice.call(introduce, { user: 'bob', purpose: 'transfer' });
