@@ -1,7 +1,7 @@
 /** Several holders, killed in the middle: what is said is true, what is finished is right, what was verified is not fetched again. */
 import { expect } from 'chai';
 import { createHash, randomFillSync } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cast } from '../support/cast.js';
 import type { Person } from '../support/cast.js';
@@ -40,13 +40,16 @@ describe('a swarm of real processes', function () {
   afterEach(() => cast.close());
 
   it('downloads to two at the same time, and they serve each other', async () => {
+    // Many chunks, so that by chance alone the two soon have different ones.
+    copyFileSync(join(alice.folder, 'big.bin'), join(alice.folder, 'many.bin'));
+    await alice.ok('register', 'many.bin', '30');
     await Promise.all([bob.ok('login'), carol.ok('login')]);
     const [toBob, toCarol] = (await Promise.all([
-      bob.ok('download', 'big.bin', '--limit-rate', '20M'),
-      carol.ok('download', 'big.bin', '--limit-rate', '20M'),
+      bob.ok('download', 'many.bin', '--limit-rate', '20M'),
+      carol.ok('download', 'many.bin', '--limit-rate', '20M'),
     ])) as unknown as Downloaded[];
-    expect(sha256(join(bob.folder, 'big.bin'))).to.equal(original);
-    expect(sha256(join(carol.folder, 'big.bin'))).to.equal(original);
+    expect(sha256(join(bob.folder, 'many.bin'))).to.equal(original);
+    expect(sha256(join(carol.folder, 'many.bin'))).to.equal(original);
     const between = [...(toBob?.sources ?? []), ...(toCarol?.sources ?? [])].filter(
       ({ user, bytes }) => user !== 'alice' && bytes > 0,
     );
