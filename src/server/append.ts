@@ -18,7 +18,8 @@ export class AppendQueue {
   /** Sees each batch right after it was stored, before its senders are answered. */
   readonly #onStored: (messages: readonly NewMessage[], outcomes: readonly AppendOutcome[]) => void;
   #waiting: Waiting[] = [];
-  #flushing: Promise<void> = Promise.resolve();
+  /** Commits are made one after the other, until nothing waits: otherwise a later message could overtake. */
+  #committing: Promise<void> | undefined;
 
   constructor(
     storage: Pick<MessageStore, 'appendMessages'>,
@@ -33,31 +34,27 @@ export class AppendQueue {
     if (this.#waiting.length >= MAX_WAITING_MESSAGES) return Promise.reject(new ParleyError('SERVER_BUSY'));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ message, resolve, reject });
-      if (this.#waiting.length === 1) {
-        setImmediate(() => {
-          this.#flushing = this.#flush();
-        });
-      }
+      this.#committing ??= this.#commitAll();
     });
   }
 
   /** Resolves when everything that was added is stored, or refused. */
   async settled(): Promise<void> {
-    while (this.#waiting.length > 0) await new Promise(setImmediate);
-    await this.#flushing;
+    await this.#committing;
   }
 
-  async #flush(): Promise<void> {
-    const all = this.#waiting;
-    this.#waiting = [];
-    for (let at = 0; at < all.length; at += MAX_COMMIT_MESSAGES) {
-      const batch = all.slice(at, at + MAX_COMMIT_MESSAGES);
+  async #commitAll(): Promise<void> {
+    // What else comes in this turn goes into the same commit.
+    await new Promise(setImmediate);
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, MAX_COMMIT_MESSAGES);
       try {
         await this.#commit(batch);
       } catch (error) {
         for (const { reject } of batch) reject(error);
       }
     }
+    this.#committing = undefined;
   }
 
   async #commit(batch: readonly Waiting[]): Promise<void> {

@@ -6,7 +6,7 @@ import { serverCommands } from '../protocol/commands/server.js';
 import { login } from '../protocol/commands/server/login.js';
 import { resume } from '../protocol/commands/server/resume.js';
 import { Connection } from '../protocol/connection.js';
-import { ParleyError } from '../protocol/errors.js';
+import { ParleyError, toParleyError } from '../protocol/errors.js';
 import { makeHello } from '../protocol/hello.js';
 import { LOGIN_DEADLINE_MS } from '../protocol/limits.js';
 import type { Services } from './context.js';
@@ -15,6 +15,7 @@ import { STRANGER_CAPS } from './limits.js';
 import type { Place } from './listener.js';
 import type { Origin, Session } from './session.js';
 import type { Entered, Sessions } from './sessions.js';
+import { tellable } from './tellable.js';
 
 const HELLO = makeHello('server');
 
@@ -95,10 +96,9 @@ export class Client {
       call.signal.addEventListener('abort', () => session.pump.release(), { once: true });
       return start;
     } catch (error) {
-      if (error instanceof ParleyError) {
-        services.log.info({ address: origin.address, how: spec.name, code: error.code }, 'not let in');
-      }
-      throw error;
+      const { code } = toParleyError(error);
+      services.log.info({ address: origin.address, how: spec.name, code }, 'not let in');
+      throw tellable(error, services.log, { command: spec.name, address: origin.address });
     } finally {
       place.deciding = false;
       if (this.#state.kind === 'entering') this.#state = { kind: 'stranger' };

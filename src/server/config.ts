@@ -1,7 +1,10 @@
 /** The settings of `server`, checked. */
 import { InvalidArgumentError } from 'commander';
-import { LOG_FORMATS, LOG_LEVELS } from './log.js';
-import type { LogFormat, LogLevel } from './log.js';
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+export const LOG_FORMATS = ['pretty', 'json'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
 
 export const DEFAULTS = {
   port: 8100,

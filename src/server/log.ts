@@ -1,11 +1,7 @@
 /** The server's log on stderr. Fields are ids, names, addresses, counts and error codes: never texts, passwords, tokens or keys. */
 import { destination, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
-
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
-export const LOG_FORMATS = ['pretty', 'json'] as const;
-export type LogFormat = (typeof LOG_FORMATS)[number];
+import type { LogFormat, LogLevel } from './config.js';
 
 type Write = (fields: Readonly<Record<string, unknown>>, message: string) => void;
 

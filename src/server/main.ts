@@ -2,13 +2,9 @@
 /** The executable `server`. */
 import { readFileSync } from 'node:fs';
 import { toParleyError } from '../protocol/errors.js';
-import { Passwords } from './auth/passwords.js';
+import type { ServeConfig } from './config.js';
 import { runProgram } from './program.js';
 import type { UserAction } from './program.js';
-import { readPassword } from './prompt.js';
-import { serve } from './serve.js';
-import { openSqlite } from './storage/sqlite.js';
-import { runUserAction } from './users.js';
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const complain = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -21,11 +17,22 @@ function version(): string {
   return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : '?';
 }
 
+// The rest is loaded when it is known what for: help and complaints come at once.
+async function serve(config: ServeConfig): Promise<number> {
+  const { serve: run } = await import('./serve.js');
+  const { openSqlite } = await import('./storage/sqlite.js');
+  return run(config, { openStorage: (dataDir) => openSqlite({ dataDir, role: 'server' }), print, complain });
+}
+
 async function user(action: UserAction): Promise<number> {
+  const { runUserAction } = await import('./users.js');
+  const { openSqlite } = await import('./storage/sqlite.js');
+  const { readPassword } = await import('./prompt.js');
+  const { Passwords } = await import('./auth/passwords.js');
   try {
     const storage = await openSqlite({ dataDir: action.dataDir, role: 'tool' });
     try {
-      await runUserAction(action, { storage, passwords: await Passwords.create(), readPassword, print });
+      await runUserAction(action, { storage, passwords: () => Passwords.create(), readPassword, print });
     } finally {
       await storage.close();
     }
@@ -37,9 +44,4 @@ async function user(action: UserAction): Promise<number> {
   }
 }
 
-const openStorage = (dataDir: string): ReturnType<typeof openSqlite> => openSqlite({ dataDir, role: 'server' });
-
-process.exitCode = await runProgram(process.argv.slice(2), version(), {
-  serve: (config) => serve(config, { openStorage, print, complain }),
-  user,
-});
+process.exitCode = await runProgram(process.argv.slice(2), version(), { serve, user });

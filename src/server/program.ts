@@ -9,8 +9,7 @@ import {
   parsePort,
   parseSeconds,
 } from './config.js';
-import type { ServeConfig } from './config.js';
-import type { LogFormat, LogLevel } from './log.js';
+import type { LogFormat, LogLevel, ServeConfig } from './config.js';
 
 /** Exit code for words that make no command. */
 const USAGE = 2;

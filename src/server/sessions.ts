@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Clock } from '../protocol/clock.js';
 import type { sessionStart } from '../protocol/commands/server/login.js';
 import type { Connection } from '../protocol/connection.js';
-import { ParleyError } from '../protocol/errors.js';
+import { ParleyError, toParleyError } from '../protocol/errors.js';
 import type { NoticeCode } from '../protocol/events.js';
 import type { z } from 'zod';
 import type { Authenticate } from './auth/authenticate.js';
@@ -173,13 +173,23 @@ export class Sessions {
 
   async #newToken(userId: UserId, { key }: Origin): Promise<string | undefined> {
     if (key === undefined) return undefined;
-    const { storage } = this.#services;
+    const { storage, log } = this.#services;
     const now = this.#clock.epochMs();
-    await storage.rememberDevice(userId, { keyFingerprint: key.fingerprint, publicKey: key.publicKey }, now);
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
     const expiresAt = now + TOKEN_LIFETIME_MS;
-    await storage.storeResumeToken(hashToken(token), { userId, keyFingerprint: key.fingerprint, expiresAt });
-    return token;
+    try {
+      await Promise.all([
+        storage.rememberDevice(userId, { keyFingerprint: key.fingerprint, publicKey: key.publicKey }, now),
+        storage.storeResumeToken(hashToken(token), { userId, keyFingerprint: key.fingerprint, expiresAt }),
+      ]);
+      return token;
+    } catch (thrown) {
+      const { code, message: reason } = toParleyError(thrown);
+      if (code !== 'DISK_FULL') throw thrown;
+      // Who cannot be remembered may read all the same (R21).
+      log.error({ userId, code, reason }, 'a session cannot be resumed');
+      return undefined;
+    }
   }
 
   /** One timer a session, set again for what is left whenever it finds that the user was active meanwhile. */

@@ -12,7 +12,8 @@ const LIST_PAGE = 500;
 
 export interface UserParts {
   readonly storage: Storage;
-  readonly passwords: Passwords;
+  /** Made only when a password is to be hashed. */
+  readonly passwords: () => Promise<Passwords>;
   readonly readPassword: (name: string, file: string | undefined) => Promise<string>;
   readonly print: (line: string) => void;
 }
@@ -58,7 +59,8 @@ async function addUser(given: string, action: UserAction, parts: UserParts): Pro
 }
 
 async function newHash(name: string, action: UserAction, { passwords, readPassword }: UserParts): Promise<string> {
-  return passwords.hash(parseNewPassword(await readPassword(name, action.passwordFile)));
+  const password = parseNewPassword(await readPassword(name, action.passwordFile));
+  return (await passwords()).hash(password);
 }
 
 async function listUsers({ json }: UserAction, { storage, print }: UserParts): Promise<void> {

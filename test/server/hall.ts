@@ -95,7 +95,7 @@ export class Hall {
   ): Promise<Hall> {
     const clock = options.clock ?? new FakeClock();
     const storage = options.storage ?? (await openSqlite(':memory:'));
-    const passwords = await Passwords.create(PLAIN_ARGON2);
+    const passwords = options.passwords ?? (await Passwords.create(PLAIN_ARGON2));
     await addUsers(storage, passwords, Object.fromEntries(users.map((name) => [name, name.toLowerCase()])));
     const settings = { blockMs: 60_000, timeoutMs: 600_000, log: silentLog, ...options };
     const core = await startCore({ ...settings, storage, passwords, clock });

@@ -3,12 +3,15 @@ import { expect } from 'chai';
 import { randomBytes } from 'node:crypto';
 import { serverCommands } from '../../src/protocol/commands/server.js';
 import { Connection } from '../../src/protocol/connection.js';
+import { ParleyError } from '../../src/protocol/errors.js';
 import { encodeFrame } from '../../src/protocol/frame.js';
 import { makeHello } from '../../src/protocol/hello.js';
 import { noteAccountsChanged } from '../../src/server/accounts.js';
+import { Passwords } from '../../src/server/auth/passwords.js';
 import { parseUserName } from '../../src/protocol/values.js';
 import { linkedPair } from '../support/pair.js';
 import { refusal } from '../support/refusal.js';
+import { PLAIN_ARGON2 } from '../support/server.js';
 import { Hall, anyKey, turns } from './hall.js';
 
 const { login, resume, whoelse, endSession, renew, acknowledge } = serverCommands;
@@ -65,6 +68,31 @@ describe('the login gate', () => {
     const error = await refusal(alice.login('bob'));
     expect(error.code).to.equal('ALREADY_LOGGED_IN');
     expect(error.details).to.deep.equal({ user: 'Alice', where: 'on this connection' });
+  });
+
+  it('serves everyone else while passwords are judged, and tells who comes when too many wait (R1)', async () => {
+    let judge: () => void = () => undefined;
+    const judged = new Promise<void>((resolve) => (judge = resolve));
+    const slow = await Passwords.create({
+      hash: (password, options) => PLAIN_ARGON2.hash(password, options),
+      verify: (hash, password) => judged.then(() => PLAIN_ARGON2.verify(hash, password)),
+    });
+    const busy = await Hall.open([], { storage: hall.storage, passwords: slow, clock: hall.clock });
+    const key = anyKey();
+    const { token = '' } = await hall.enter({ key }).login('alice');
+    const alice = busy.enter({ key });
+    await alice.call(resume, { token });
+    const flood = Array.from({ length: 100 }, (_, i) =>
+      busy.enter({ address: `198.51.100.${i}` }).login('bob', 'guess'),
+    );
+    const codes = Promise.all(flood.map(async (each) => (await refusal(each)).code));
+    await turns();
+    expect(await alice.call(whoelse, {})).to.deep.equal({ users: [] });
+    judge();
+    const counts = (code: string): Promise<number> => codes.then((all) => all.filter((each) => each === code).length);
+    expect(await counts('SERVER_BUSY')).to.equal(100 - 64 - 2);
+    expect(await counts('BAD_CREDENTIALS')).to.equal(66);
+    await busy.stop();
   });
 
   it('decides one login of a connection at a time', async () => {
@@ -238,6 +266,34 @@ describe('resuming', () => {
     const { token: last = '' } = await third.login('alice');
     await hall.storage.setPasswordHash((await hall.storage.findUser('alice'))?.id ?? 0, 'plain:new');
     expect((await refusal(hall.enter({ key }).call(resume, { token: last }))).code).to.equal('LOGIN_REQUIRED');
+  });
+
+  it('is not to be had while the disk is full, and everything that only reads is (R21)', async () => {
+    const full = new ParleyError('DISK_FULL', { path: '/secret/path', reason: 'disk full' });
+    const { storage } = hall;
+    const reading = await Hall.open([], {
+      storage: {
+        ...storage,
+        rememberDevice: () => Promise.reject(full),
+        storeResumeToken: () => Promise.reject(full),
+        appendMessages: () => Promise.reject(full),
+        takeResumeToken: () => Promise.reject(full),
+        touchLastSeen: () => Promise.reject(full),
+      },
+      clock: hall.clock,
+    });
+    const alice = reading.enter({ key: anyKey() });
+    expect((await alice.login('alice')).token).to.equal(undefined);
+    expect(await alice.call(whoelse, {})).to.deep.equal({ users: [] });
+    const errors = [
+      await refusal(alice.call(serverCommands.message, { user: 'bob', text: 'x' })),
+      await refusal(reading.enter({ key: anyKey() }).call(resume, { token: 'x' })),
+    ];
+    for (const error of errors) {
+      expect(error.code).to.equal('DISK_FULL');
+      expect(error.message).to.not.contain('secret');
+    }
+    await reading.stop();
   });
 
   it('refuses nonsense', async () => {

@@ -1,9 +1,10 @@
 /** Which handler answers which command. The compiler says which is missing. */
 import type { CommandSpec, Handlers, IncomingCall } from '../../protocol/command.js';
 import type { serverCommands } from '../../protocol/commands/server.js';
-import { ParleyError, toParleyError } from '../../protocol/errors.js';
+import { ParleyError } from '../../protocol/errors.js';
 import type { Context } from '../context.js';
 import { MAX_WAITING_ANSWERS } from '../limits.js';
+import { tellable } from '../tellable.js';
 import { acknowledge } from './acknowledge.js';
 import { advertise } from './advertise.js';
 import { block } from './block.js';
@@ -73,12 +74,13 @@ export async function answer(
   context: Context,
   call: IncomingCall,
 ): Promise<object> {
+  const { session, services } = context;
   const handle = handlers[spec.name as keyof AfterLogin] as AnyHandler;
   const work = async (): Promise<object> => {
     try {
       return await handle(params, context, call);
     } catch (thrown) {
-      throw asTold(thrown, spec, context);
+      throw tellable(thrown, services.log, { command: spec.name, user: session.user.name });
     }
   };
   // Messages keep the order they came in; what is stored does not wait for the reader.
@@ -87,14 +89,6 @@ export async function answer(
   if (LONG.has(handle)) return oneAtATime(context, call, () => inTurnWithOthers(context, call, work));
   if (spec.pages !== undefined) return oneAtATime(context, call, work);
   return work();
-}
-
-/** What is wrong with the server itself is for its log; a client is told no more than that. */
-function asTold(thrown: unknown, { name }: CommandSpec, { services, session }: Context): unknown {
-  const { code, message: reason } = toParleyError(thrown);
-  if (code !== 'DISK_FULL' && code !== 'INTERNAL') return thrown;
-  services.log.error({ command: name, user: session.user.name, code, reason }, 'a command failed');
-  return new ParleyError(code, { path: 'the server’s storage', reason: 'the server’s log says more' });
 }
 
 /** Runs large answers one after the other, each when the one before has been sent (R18). @throws ParleyError SERVER_BUSY */
