@@ -181,6 +181,33 @@ describe('messages', () => {
     await alice.call(message, { user: 'carol', text: 'again' });
   });
 
+  it('whose commit is being made when the server stops are answered before it goes', async () => {
+    let commit: () => void = () => undefined;
+    const committed = new Promise<void>((resolve) => (commit = resolve));
+    let asked: () => void = () => undefined;
+    const waiting = new Promise<void>((resolve) => (asked = resolve));
+    const { storage } = hall;
+    const slow = await Hall.open([], {
+      storage: {
+        ...storage,
+        appendMessages: async (batch) => {
+          asked();
+          await committed;
+          return storage.appendMessages(batch);
+        },
+      },
+      clock: hall.clock,
+    });
+    const sender = await slow.guest('dave');
+    const call = sender.call(message, { user: 'carol', text: 'last words' });
+    await waiting;
+    const stopping = slow.stop();
+    await turns();
+    commit();
+    expect((await call).delivered).to.equal(false);
+    await stopping;
+  });
+
   it('are all there when a sender is answered, even when everything stops then', async () => {
     const calls = Array.from({ length: 50 }, (_, i) => alice.call(message, { user: 'carol', text: `${i}` }));
     const results = Promise.allSettled(calls);
@@ -283,6 +310,7 @@ describe('blocks', () => {
     await alice.until(count(1));
     await hall.spread();
     expect(alice.events).to.have.length(1);
+    expect((await bob.call(history, { limit: 9 })).messages).to.deep.equal([]);
     expect(await bob.call(unblock, { user: 'alice' })).to.deep.equal({ user: 'alice' });
     expect((await refusal(bob.call(unblock, { user: 'alice' }))).code).to.equal('NOT_BLOCKED');
     expect((await refusal(bob.call(unblock, { user: 'bob' }))).code).to.equal('SELF');
