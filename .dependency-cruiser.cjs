@@ -60,6 +60,7 @@ module.exports = {
     },
     only('database', 'libsql|kysely', '^src/server/storage/'),
     only('passwords', '@node-rs/argon2', '^src/server/auth/'),
+    only('metrics', 'prom-client', '^src/server/metrics\\.ts'),
     only('logs', 'pino|pino-pretty', '^src/server/log\\.ts|^src/client/agent/log\\.ts'),
     only('certificates', '@peculiar/x509|reflect-metadata', '^src/protocol/certificate\\.ts'),
     only('blake3', '@napi-rs/blake-hash', '^src/chunks/digest\\.ts'),

@@ -72,6 +72,9 @@ export const ERRORS = {
   NOT_IN_GROUP: refused('you are not in group {group}; join_group first'),
   IN_FOCUS_GROUP: refused('you are in group {group}, which keeps the outside out; leave_group first'),
 
+  TOO_MANY_GROUPS: refused('you have made {limit} groups already; use those there are'),
+  OUT_OF_ORDER: tryAgain('this device sends number {expected} next; the agent counts anew and sends again'),
+
   // Private links.
   PRIVATE_EXISTS: refused('a private chat with {user} stands already; just use private {user} TEXT'),
   NO_PRIVATE_LINK: refused('no private chat with {user}; begin one with startprivate {user}'),

@@ -26,19 +26,29 @@ const notice = z.object({
   from: z.literal('server'),
   text: z.string(),
   at,
+  group: z.string().optional().describe('The group it is about.'),
+  user: z.string().optional().describe('Whom it is about.'),
 });
 
+/** Which focus group this user is in from now on; none is null. Comes before the answer of what changed it. */
+const focus = z.object({ type: z.literal('focus'), group: z.string().nullable(), at });
+
 /** Pushed by the server to a logged-in client, as event frames with id 0. */
-export const serverEvent = z.discriminatedUnion('type', [pushedMessage, presence, notice]);
+export const serverEvent = z.discriminatedUnion('type', [pushedMessage, presence, notice, focus]);
 export type ServerEvent = z.output<typeof serverEvent>;
 
 export const NOTICE_CODES = {
   LOGGED_OUT_IDLE: 'the session ended: nothing was done for the server’s timeout',
   LOGGED_OUT_REPLACED: 'the session ended: the user logged in again while this connection was dead',
+  LOGGED_OUT_KICKED: 'the session ended: the operator of the server ended it',
   ACCOUNT_REMOVED: 'the session ended: the account was removed',
   SERVER_STOPPING: 'the server is going down; the agent comes back when it is up',
   CONNECTION_LOST: 'the server cannot be reached; the agent keeps trying',
   CONNECTION_RESTORED: 'the server is back and the session goes on',
+  GROUP_JOINED: 'somebody entered a group',
+  GROUP_LEFT: 'somebody left a group',
+  GROUP_REMOVED: 'somebody left a group without a word and was removed from it',
+  MESSAGES_HELD: 'messages from outside wait until the focus group is left',
   PRIVATE_STARTED: 'a private chat was begun',
   PRIVATE_STOPPED: 'a private chat was ended by the other side',
   PRIVATE_LOST: 'a private link broke',
@@ -69,7 +79,18 @@ export const faceEvent = z.discriminatedUnion('type', [
   pushedMessage.partial({ position: true }),
   z.object({ type: z.literal('private'), id: messageId, from: user, to: user, text: z.string(), at }),
   presence,
-  z.object({ type: z.literal('notice'), code: z.string(), from: user, text: z.string(), at }),
+  z.object({
+    type: z.literal('notice'),
+    code: z.string(),
+    from: user,
+    text: z.string(),
+    at,
+    group: z.string().optional(),
+    user: user.optional(),
+  }),
+  z
+    .object({ type: z.literal('standing'), user, group: z.string().nullable(), unread: z.number().int().min(0), at })
+    .describe('How the user stands, when it has changed; only for a face that shows messages.'),
   z.object({ type: z.literal('transfer'), at, transfer: transferState }),
 ]);
 export type FaceEvent = z.output<typeof faceEvent>;

@@ -152,6 +152,18 @@ export const bitmap = z
 /** An id made by a client for a message: 16 random bytes in hex. */
 export const messageId = z.string().regex(/^[0-9a-f]{32}$/);
 
+/** Words to look for in messages. */
+export const searchWords = z.string().min(1).max(256);
+/** The sender's own order (R27): the messages of one key count 1, 2, 3, … without a gap. */
+export const sendNumber = z
+  .number()
+  .int()
+  .min(1)
+  .max(Number.MAX_SAFE_INTEGER)
+  .describe(
+    "This device's next number: its messages count 1, 2, 3, … and a refusal uses its number up, too. Without one the message is in no order.",
+  );
+
 /** What a file is, without its name: the digests of its chunks, and the root over all of it. */
 export interface Manifest {
   readonly sizeBytes: number;

@@ -25,8 +25,6 @@ export interface ConversationsParts {
 
 /** What a handler makes of a message; the sender and the time are the server's. */
 export interface Draft {
-  /** Made by the client; made here when absent. */
-  readonly id: string | undefined;
   readonly kind: NewMessage['kind'];
   readonly to: string;
   readonly text: string;
@@ -35,9 +33,17 @@ export interface Draft {
   readonly refusal?: ParleyError;
 }
 
+/** What the client says of a message besides what it is. */
+export interface Envelope {
+  /** Made by the client; made here when absent. */
+  readonly id?: string | undefined;
+  /** The sender's own order (R27). */
+  readonly number?: number | undefined;
+}
+
 export interface Sent {
   readonly id: string;
-  readonly outcome: AppendOutcome;
+  readonly outcome: Exclude<AppendOutcome, { readonly kind: 'gap' | 'used' }>;
 }
 
 export class Conversations {
@@ -62,15 +68,17 @@ export class Conversations {
 
   /**
    * Appends a message of this session, behind those it sent before; resolves when it is durable. Whatever `prepare` throws, or
-   * refuses with, is the answer, and nothing is stored.
+   * refuses with, is the answer, and nothing is stored; a refusal for good uses the number up, so that the next one is no gap.
+   * @throws ParleyError OUT_OF_ORDER (`expected`), BAD_REQUEST, SERVER_BUSY, DISK_FULL
    */
-  async send(session: Session, prepare: () => Promise<Draft>): Promise<Sent> {
-    const { id, stored, refusal } = await session.sending.run(async () => {
-      const draft = await prepare();
-      const messageId = draft.id ?? randomBytes(16).toString('hex');
+  async send(session: Session, envelope: Envelope, prepare: () => Promise<Draft>): Promise<Sent> {
+    const id = envelope.id ?? randomBytes(16).toString('hex');
+    const order = orderOf(session, envelope);
+    const { stored, refusal, isPrepared } = await session.sending.run(async () => {
+      const draft = await prepare().catch((thrown: unknown) => refused(thrown, order !== undefined));
       const { kind, to, text, recipients } = draft;
       const message: NewMessage = {
-        messageId,
+        messageId: id,
         senderId: session.user.id,
         senderName: session.user.name,
         kind,
@@ -78,12 +86,15 @@ export class Conversations {
         text,
         sentAt: this.#clock.epochMs(),
         recipients,
+        order,
       };
       // In an object: the next message need not wait for this one's commit.
-      return { id: messageId, stored: this.#queue.add(message), refusal: draft.refusal };
+      return { stored: this.#queue.add(message), refusal: draft.refusal, isPrepared: to !== '' };
     });
     const outcome = await stored;
-    if (refusal !== undefined && outcome.kind !== 'duplicate') throw refusal;
+    if (refusal !== undefined && (outcome.kind !== 'duplicate' || !isPrepared)) throw refusal;
+    if (outcome.kind === 'gap') throw new ParleyError('OUT_OF_ORDER', { expected: outcome.expected });
+    if (outcome.kind === 'used') throw new ParleyError('OUT_OF_ORDER', { expected: await this.#nextNumber(session) });
     return { id, outcome };
   }
 
@@ -137,6 +148,10 @@ export class Conversations {
     await this.#writeAll();
   }
 
+  async #nextNumber({ user, origin }: Session): Promise<number> {
+    return origin.key === undefined ? 1 : this.#storage.nextNumber(user.id, origin.key.fingerprint);
+  }
+
   async #writeAll(): Promise<void> {
     this.#cancelWrite?.();
     this.#cancelWrite = undefined;
@@ -158,6 +173,20 @@ export class Conversations {
       }
     }
   }
+}
+
+/** @throws ParleyError BAD_REQUEST */
+function orderOf({ origin }: Session, { number }: Envelope): NewMessage['order'] {
+  if (number === undefined) return undefined;
+  if (origin.key !== undefined) return { device: origin.key.fingerprint, number };
+  const reason = 'number counts the messages of a key, and this connection showed none';
+  throw new ParleyError('BAD_REQUEST', { command: 'message', reason });
+}
+
+/** What is stored of a message that was refused for good: nothing, but its number is used up. */
+function refused(thrown: unknown, hasNumber: boolean): Draft {
+  if (!hasNumber || !(thrown instanceof ParleyError) || thrown.retryable) throw thrown;
+  return { kind: 'message', to: '', text: '', recipients: [], refusal: thrown };
 }
 
 /**

@@ -148,6 +148,7 @@ export class Sessions {
     if (user === undefined) throw new ParleyError('BAD_CREDENTIALS');
     const blocked = (await storage.listBlocked(user.id)).map(({ name }) => name);
     const unread = await storage.countUnread(user.id);
+    const nextNumber = origin.key && (await storage.nextNumber(user.id, origin.key.fingerprint));
     const token = await this.#newToken(user.id, origin);
     const session = new Session({
       user: { id: user.id, name: user.name },
@@ -167,6 +168,7 @@ export class Sessions {
       acknowledged: user.deliveredPosition,
       unread,
       blocked,
+      ...(nextNumber === undefined ? {} : { nextNumber }),
     };
     return { session, start };
   }

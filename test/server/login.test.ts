@@ -25,7 +25,7 @@ describe('the login gate', () => {
 
   it('answers nothing but login and resume before', async () => {
     const stranger = hall.enter();
-    const params = { root: 'a'.repeat(64), sizeBytes: 1, file: 'f', chunks: 1, user: 'bob', text: 'x', limit: 1, port: 1, ids: [], position: 1, seconds: 1, minutes: 1, purpose: 'private', chunk: 0, code: 'CHUNK_GONE' }; // prettier-ignore
+    const params = { root: 'a'.repeat(64), sizeBytes: 1, file: 'f', chunks: 1, user: 'bob', text: 'x', limit: 1, port: 1, ids: [], position: 1, seconds: 1, minutes: 1, purpose: 'private', chunk: 0, code: 'CHUNK_GONE', group: 'g' }; // prettier-ignore
     for (const spec of Object.values(serverCommands)) {
       if ('beforeLogin' in spec) continue;
       const chunks = spec.name === 'searchChunk' ? [0] : spec.name === 'hold' ? 'all' : 1;

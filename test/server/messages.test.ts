@@ -48,6 +48,51 @@ describe('messages', () => {
     ]);
   });
 
+  describe('in a sender’s own order (R27)', () => {
+    const send = (guest: Guest, number: number, text: string, user = 'bob'): Promise<unknown> =>
+      guest.call(message, { id: newId(), number, user, text });
+
+    it('count without a gap; a number too high is told which is next', async () => {
+      await send(alice, 1, 'one');
+      const early = await refusal(send(alice, 3, 'three'));
+      expect([early.code, early.details]).to.deep.equal(['OUT_OF_ORDER', { expected: 2 }]);
+      await send(alice, 2, 'two');
+      await bob.until(count(2));
+      expect(bob.events.map((event) => (event as { text: string }).text)).to.deep.equal(['one', 'two']);
+    });
+
+    it('are stored once, however often they come', async () => {
+      const again = { id: newId(), number: 1, user: 'bob', text: 'once' };
+      const [first, second] = await Promise.all([alice.call(message, again), alice.call(message, again)]);
+      expect(second).to.deep.equal(first);
+      // Counted anew by a sender that lost count: the same message, and its new number is used up.
+      expect(await alice.call(message, { ...again, number: 2 })).to.deep.equal(first);
+      await send(alice, 3, 'next');
+      const { messages } = await bob.call(history, { limit: 10 });
+      expect(messages.map(({ text }) => text)).to.deep.equal(['once', 'next']);
+    });
+
+    it('use their number up when they are refused for good', async () => {
+      expect((await refusal(send(alice, 1, 'x', 'nobody'))).code).to.equal('UNKNOWN_USER');
+      expect((await refusal(send(alice, 2, ' '))).code).to.equal('EMPTY_MESSAGE');
+      await bob.call(block, { user: 'alice' });
+      expect((await refusal(send(alice, 3, 'x'))).code).to.equal('BLOCKED');
+      await bob.call(unblock, { user: 'alice' });
+      await send(alice, 4, 'y');
+      const used = await refusal(send(alice, 2, 'z'));
+      expect([used.code, used.details]).to.deep.equal(['OUT_OF_ORDER', { expected: 5 }]);
+    });
+
+    it('are told at login, and need a key', async () => {
+      await send(alice, 1, 'one');
+      const key = alice.key;
+      await alice.call(endSession, {});
+      expect((await hall.enter({ key }).login('alice')).nextNumber).to.equal(2);
+      const keyless = await hall.guest('carol', { key: undefined });
+      expect((await refusal(send(keyless, 1, 'x'))).code).to.equal('BAD_REQUEST');
+    });
+  });
+
   it('get an id when they have none', async () => {
     const { id } = await alice.call(message, { user: 'bob', text: 'x' });
     await bob.until(count(1));

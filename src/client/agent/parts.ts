@@ -70,7 +70,9 @@ export function assemble(options: PartsOptions): AgentParts {
         peers.expect(params as ParamsOf<typeof clientCommands.expectPeer>);
         return Promise.resolve({});
       }),
-    onEvent: (event) => events.publish(event),
+    onEvent: (event) => {
+      if (event.type !== 'focus') events.publish(event);
+    },
     onResumed: options.onResumed,
     onLost: () => events.notice('CONNECTION_LOST'),
     onEnded: options.onEnded,

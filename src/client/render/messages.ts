@@ -45,6 +45,8 @@ export function renderEvent(event: FaceEvent, style: Style): string {
       return style.faint(`-- ${printable(event.from)} is ${event.online ? 'online' : 'away'}`);
     case 'notice':
       return style.faint(`-- ${printable(event.text)}`);
+    case 'standing':
+      return style.faint(`-- ${printable(event.user)}: ${event.unread} unread`);
     case 'transfer':
       return style.faint(`-- ${transferLine(event.transfer)}`);
   }

@@ -3,6 +3,12 @@ import { acknowledge } from './server/acknowledge.js';
 import { advertise } from './server/advertise.js';
 import { block } from './server/block.js';
 import { broadcast } from './server/broadcast.js';
+import { createGroup } from './server/createGroup.js';
+import { joinGroup } from './server/joinGroup.js';
+import { leaveGroup } from './server/leaveGroup.js';
+import { listGroups } from './server/listGroups.js';
+import { listMembers } from './server/listMembers.js';
+import { sendGroup } from './server/sendGroup.js';
 import { endSession } from './server/endSession.js';
 import { files } from './server/files.js';
 import { history } from './server/history.js';
@@ -32,6 +38,12 @@ export const serverCommands = {
   advertise,
   block,
   broadcast,
+  create_group: createGroup,
+  join_group: joinGroup,
+  leave_group: leaveGroup,
+  list_groups: listGroups,
+  list_members: listMembers,
+  send_group: sendGroup,
   endSession,
   files,
   history,

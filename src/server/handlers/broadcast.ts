@@ -19,13 +19,13 @@ interface Skipped {
   readonly code: string;
 }
 
-export const broadcast: Handler<'broadcast'> = async ({ id: given, text, to }, context) => {
+export const broadcast: Handler<'broadcast'> = async ({ id: given, number, text, to }, context) => {
   const { session, services } = context;
   let audience: Audience | undefined;
-  const { id, outcome } = await services.conversations.send(session, async () => {
+  const { id, outcome } = await services.conversations.send(session, { id: given, number }, async () => {
     audience = to === undefined ? await everyone(context) : await named(context, to);
     const recipients = [...audience.recipients.keys()];
-    return { id: given, kind: 'broadcast', to: audience.to, text: sendableText(text, audience.to), recipients };
+    return { kind: 'broadcast', to: audience.to, text: sendableText(text, audience.to), recipients };
   });
   if (audience === undefined) throw new ParleyError('INTERNAL', { reason: 'a broadcast had no outcome' });
   const { reached, full } = await sort(context, audience, outcome);

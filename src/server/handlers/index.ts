@@ -11,6 +11,7 @@ import { block } from './block.js';
 import { broadcast } from './broadcast.js';
 import { endSession } from './endSession.js';
 import { files } from './files.js';
+import { createGroup, joinGroup, leaveGroup, listGroups, listMembers, sendGroup } from './groups.js';
 import { history } from './history.js';
 import { hold } from './hold.js';
 import { introduce } from './introduce.js';
@@ -39,6 +40,12 @@ const handlers: AfterLogin = {
   advertise,
   block,
   broadcast,
+  create_group: createGroup,
+  join_group: joinGroup,
+  leave_group: leaveGroup,
+  list_groups: listGroups,
+  list_members: listMembers,
+  send_group: sendGroup,
   endSession,
   files,
   history,

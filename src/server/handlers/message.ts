@@ -4,20 +4,18 @@ import type { UserRecord } from '../storage/port.js';
 import { otherUser } from './handler.js';
 import type { Handler } from './handler.js';
 
-export const message: Handler<'message'> = async ({ id: given, user, text }, { session, services }) => {
+export const message: Handler<'message'> = async ({ id: given, number, user, text }, { session, services }) => {
   const { conversations, storage, presence } = services;
   let recipient: UserRecord | undefined;
-  const { id, outcome } = await conversations.send(session, async () => {
+  const { id, outcome } = await conversations.send(session, { id: given, number }, async () => {
     recipient = await otherUser(storage, session, user);
-    const draft = { id: given, kind: 'message', to: recipient.name, text: sendableText(text, recipient.name) } as const;
+    const draft = { kind: 'message', to: recipient.name, text: sendableText(text, recipient.name) } as const;
     const blocked = (await storage.blockersOf(session.user.id, [recipient.id])).size > 0;
     // Also then it is asked whether this id was stored before the block: the same message again gets the same answer.
     if (blocked) return { ...draft, recipients: [], refusal: new ParleyError('BLOCKED', { user: recipient.name }) };
     return { ...draft, recipients: [recipient.id] };
   });
-  if (recipient === undefined || outcome.kind === 'gap' || outcome.kind === 'used') {
-    throw new ParleyError('INTERNAL', { reason: 'a message had no outcome' });
-  }
+  if (recipient === undefined) throw new ParleyError('INTERNAL', { reason: 'a message had no outcome' });
   const { id: recipientId, name } = recipient;
   const mine = outcome.recipients.find(({ userId }) => userId === recipientId);
   if (mine === undefined) {

@@ -13,6 +13,7 @@ export const privateCommand = defineCommand({
     'USER_OFFLINE',
     'SELF',
     'BLOCKED',
+    'IN_FOCUS_GROUP',
     'PEER_UNREACHABLE',
     'KEY_CHANGED',
     'NO_PRIVATE_LINK',

@@ -19,7 +19,16 @@ export const startprivate = defineCommand({
   says: 'Opens a direct, encrypted link to a user for private messages that the server cannot read; they are told.',
   params: z.object({ user: userRef }),
   result: keyView,
-  errors: ['UNKNOWN_USER', 'USER_OFFLINE', 'SELF', 'BLOCKED', 'PEER_UNREACHABLE', 'KEY_CHANGED', 'PRIVATE_EXISTS'],
+  errors: [
+    'UNKNOWN_USER',
+    'USER_OFFLINE',
+    'SELF',
+    'BLOCKED',
+    'IN_FOCUS_GROUP',
+    'PEER_UNREACHABLE',
+    'KEY_CHANGED',
+    'PRIVATE_EXISTS',
+  ],
   cli: {
     arguments: [{ param: 'user', kind: 'word', completes: 'user' }],
     examples: [{ line: 'startprivate bob', says: 'then: private bob TEXT' }],

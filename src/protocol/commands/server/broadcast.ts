@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineCommand } from '../../command.js';
-import { messageId, userRef } from '../../values.js';
+import { messageId, sendNumber, userRef } from '../../values.js';
 
 export const broadcast = defineCommand({
   name: 'broadcast',
@@ -8,6 +8,7 @@ export const broadcast = defineCommand({
   says: 'Sends a message to everyone online, or to the users named; those who block you are skipped.',
   params: z.object({
     id: messageId.optional(),
+    number: sendNumber.optional(),
     text: z.string(),
     to: z.array(userRef).min(1).max(512).optional().describe('Only these users, kept for those of them who are away.'),
   }),
@@ -25,7 +26,7 @@ export const broadcast = defineCommand({
       .optional()
       .describe('To users named: who was skipped, and why.'),
   }),
-  errors: ['UNKNOWN_USER', 'EMPTY_MESSAGE', 'MESSAGE_TOO_LONG', 'DISK_FULL'],
+  errors: ['UNKNOWN_USER', 'IN_FOCUS_GROUP', 'EMPTY_MESSAGE', 'MESSAGE_TOO_LONG', 'OUT_OF_ORDER', 'DISK_FULL'],
   pages: ['recipients'],
   cli: {
     arguments: [{ param: 'text', kind: 'text' }],

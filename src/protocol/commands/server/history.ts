@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineCommand } from '../../command.js';
 import { MAX_INBOX_PAGE } from '../../limits.js';
-import { messageId, timestamp, userRef } from '../../values.js';
+import { messageId, searchWords, timestamp, userRef } from '../../values.js';
 
 /** A message as `inbox` shows it. */
 export const storedMessage = z.object({
@@ -23,6 +23,11 @@ export const history = defineCommand({
     unread: z.boolean().optional(),
     with: userRef.optional().describe('Only messages from this user.'),
     before: messageId.optional().describe('Only messages older than this one.'),
+    search: searchWords
+      .optional()
+      .describe(
+        'Only messages with all of these words; case and accents do not count, and a `*` at the end of a word stands for any ending.',
+      ),
     limit: z.number().int().min(1).max(MAX_INBOX_PAGE),
   }),
   result: z.object({ messages: z.array(storedMessage) }),

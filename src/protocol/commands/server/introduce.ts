@@ -21,5 +21,14 @@ export const introduce = defineCommand({
   says: 'Allows one direct link to a user: the server tells them first (expectPeer), then gives this client their key and address.',
   params: z.object({ user: userRef, purpose }),
   result: z.object({ introduction, host: z.string(), port: z.number().int().min(1).max(65_535) }),
-  errors: ['UNKNOWN_USER', 'USER_OFFLINE', 'SELF', 'BLOCKED', 'PEER_UNREACHABLE', 'KEY_REQUIRED', 'SERVER_BUSY'],
+  errors: [
+    'UNKNOWN_USER',
+    'USER_OFFLINE',
+    'SELF',
+    'BLOCKED',
+    'IN_FOCUS_GROUP',
+    'PEER_UNREACHABLE',
+    'KEY_REQUIRED',
+    'SERVER_BUSY',
+  ],
 });

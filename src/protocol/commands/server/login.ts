@@ -16,6 +16,13 @@ export const sessionStart = z.object({
   acknowledged: z.number().int().min(0).describe("The highest position that this user's client acknowledged."),
   unread: z.number().int().min(0),
   blocked: z.array(z.string()),
+  nextNumber: z
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe('The `number` that the next message of this key must have; absent without a key.'),
+  focus: z.string().optional().describe('The focus group that the user is in.'),
 });
 export type SessionStart = z.output<typeof sessionStart>;
 

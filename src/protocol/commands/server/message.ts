@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineCommand } from '../../command.js';
-import { messageId, userRef } from '../../values.js';
+import { messageId, sendNumber, userRef } from '../../values.js';
 
 export const message = defineCommand({
   name: 'message',
@@ -10,14 +10,27 @@ export const message = defineCommand({
     id: messageId
       .optional()
       .describe('Made by the client; the same id sent again is the same message. Without one the server makes it.'),
+    number: sendNumber.optional(),
     user: userRef,
     text: z.string(),
   }),
   result: z.object({
     id: messageId,
-    delivered: z.boolean().describe('False when it is kept for when they log on.'),
+    delivered: z
+      .boolean()
+      .describe('False when it is kept for when they log on, or leave the focus group they are in.'),
   }),
-  errors: ['UNKNOWN_USER', 'SELF', 'BLOCKED', 'EMPTY_MESSAGE', 'MESSAGE_TOO_LONG', 'INBOX_FULL', 'DISK_FULL'],
+  errors: [
+    'UNKNOWN_USER',
+    'SELF',
+    'BLOCKED',
+    'IN_FOCUS_GROUP',
+    'EMPTY_MESSAGE',
+    'MESSAGE_TOO_LONG',
+    'INBOX_FULL',
+    'OUT_OF_ORDER',
+    'DISK_FULL',
+  ],
   cli: {
     aliases: ['send'],
     arguments: [
