@@ -66,7 +66,7 @@ const GOOD: readonly (readonly [string[], string])[] = [
   [['list_groups'], 'list_groups {}'],
   [['join_group', 'skii'], 'join_group {"group":"skii"}'],
   [['send_group', 'hi', 'all'], 'send_group {"text":"hi all"}'],
-  [['send_group', '--group', 'news', 'hi', 'all'], 'send_group {"group":"news","text":"hi all"}'],
+  [['send_group', '--group', 'news', 'hi', 'all'], 'send_group {"text":"hi all","group":"news"}'],
   [['list_members'], 'list_members {}'],
   [['list_members', 'news'], 'list_members {"group":"news"}'],
   [['leave_group'], 'leave_group {}'],
