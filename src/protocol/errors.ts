@@ -69,7 +69,7 @@ export const ERRORS = {
   GROUP_EXISTS: refused('a group {group} exists already; join it or take another name'),
   NO_SUCH_GROUP: refused('there is no group {group}; list_groups shows those there are'),
   ALREADY_IN_GROUP: refused('you are in group {group} already'),
-  NOT_IN_GROUP: refused('you are not in group {group}; join_group first'),
+  NOT_IN_GROUP: refused('you are not in {which}; join_group enters one'),
   IN_FOCUS_GROUP: refused('you are in group {group}, which keeps the outside out; leave_group first'),
 
   TOO_MANY_GROUPS: refused('you have made {limit} groups already; use those there are'),

@@ -1,6 +1,7 @@
 /** What handlers work with. */
 import type { Clock } from '../protocol/clock.js';
 import type { Conversations } from './conversations.js';
+import type { Groups } from './groups.js';
 import type { Introductions } from './introductions.js';
 import type { Log } from './log.js';
 import type { Presence } from './presence.js';
@@ -15,6 +16,7 @@ export interface Services {
   readonly storage: Storage;
   readonly presence: Presence;
   readonly conversations: Conversations;
+  readonly groups: Groups;
   readonly registry: Registry;
   readonly introductions: Introductions;
   /** Long lists are made one at a time. */

@@ -109,13 +109,16 @@ export class Conversations {
       onError: (error) => {
         if (connection.isOpen) this.#log.warn({ err: error, userId }, 'could not push messages');
       },
+      onPassed: (position) => this.#note(userId, position),
     });
   }
 
   /** Notes that the session's client has everything up to `position`; written down soon, since losing it only repeats pushes. */
   acknowledge(session: Session, position: number): void {
-    const userId = session.user.id;
-    const reached = session.pump.acknowledge(position);
+    this.#note(session.user.id, session.pump.acknowledge(position));
+  }
+
+  #note(userId: UserId, reached: number): void {
     const written = this.#written.get(userId) ?? 0;
     if (reached <= written) return;
     this.#unwritten.set(userId, reached);
@@ -169,7 +172,9 @@ export class Conversations {
       const { messageId: id, kind, senderName: from, to, text, sentAt } = message;
       const body = pushBody({ id, kind, from, to, text, sentAt });
       for (const recipient of outcome.recipients) {
-        if ('position' in recipient) this.#presence.get(recipient.userId)?.pump.offer(recipient.position, body);
+        if (!('position' in recipient)) continue;
+        const { position, userId } = recipient;
+        this.#presence.get(userId)?.pump.offer({ position, kind, to, from }, body);
       }
     }
   }

@@ -8,6 +8,7 @@ import type { Passwords } from './auth/passwords.js';
 import { Client } from './client.js';
 import type { Services } from './context.js';
 import { Conversations } from './conversations.js';
+import { Groups } from './groups.js';
 import { Introductions } from './introductions.js';
 import { LEASE_MS, TOKEN_SWEEP_MS } from './limits.js';
 import type { Place } from './listener.js';
@@ -57,18 +58,24 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     storage,
     presence,
     conversations: new Conversations({ storage, presence, clock, log }),
+    groups: new Groups({ storage, presence, clock, log, endDead: (session) => sessions.end(session, 'lost') }),
     registry: new Registry({ storage, presence, clock, leaseMs }),
     listing: new InTurn(),
     introductions: new Introductions({ storage, presence, probe: options.probe ?? probePort }),
   };
   const authenticate = createAuthenticator({ storage, passwords, lockout });
-  const sessions = new Sessions({ services, authenticate, timeoutMs, leaseMs });
-  const stopWatching = await watchAccounts(storage, clock, log, () => sessions.endRemoved());
+  const sessions: Sessions = new Sessions({ services, authenticate, timeoutMs, leaseMs });
+  const stopWatching = await watchAccounts(storage, clock, log, () => {
+    services.groups.forgetMembers();
+    return sessions.endRemoved();
+  });
+  await services.groups.start();
   const stopSweeping = sweepTokens(services);
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopWatching();
     stopSweeping();
+    services.groups.close();
     await services.conversations.settled();
     // Whoever was waiting for a commit is answered in this turn.
     await new Promise(setImmediate);

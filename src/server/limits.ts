@@ -52,6 +52,21 @@ export const MAX_HISTORY_BYTES = 256 * 1024;
 /** Bytes that a pushed message's frame has besides its text and its recipients' names. */
 export const PUSH_OVERHEAD_BYTES = 512;
 
+/** How long a member of a focus group whose connection broke has to come back before the others are told: one quick reconnect. */
+export const GROUP_GRACE_MS = 2 * SECOND_MS;
+/** The same after a restart of the server: as long as two thousand clients take to be back (R24), and half as much again. */
+export const GROUP_RESTART_GRACE_MS = 30 * SECOND_MS;
+/** How long a member of a focus group may leave a message unacknowledged before the server asks whether they are there. */
+export const GROUP_LAG_MS = 2 * SECOND_MS;
+/** How long a group without members is kept: one used every month stays. */
+export const EMPTY_GROUP_LIFETIME_MS = 30 * DAY_MS;
+/** Groups whose members are kept in memory. */
+export const MAX_CACHED_GROUPS = 256;
+/** How often a user is told what a focus group holds back, while more comes. */
+export const HELD_NOTICE_INTERVAL_MS = SECOND_MS;
+/** Names in such a notice: a line. */
+export const MAX_HELD_NAMES = 10;
+
 /** Lists and byte streams of one session that may wait for the one before to be sent; each costs some 5 KiB. */
 export const MAX_WAITING_ANSWERS = 24;
 

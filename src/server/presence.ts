@@ -186,7 +186,9 @@ export class Presence {
       for (const blocker of await this.#storage.blockersOf(id, online)) hide(blocker, item);
     }
     const everything = concat(news);
-    for (const { user, connection, newsFrom } of this.sessions()) {
+    for (const { user, connection, newsFrom, focus } of this.sessions()) {
+      // In a room that keeps the outside out.
+      if (focus !== undefined) continue;
       const hidden = notFor.get(user.id);
       const mine = news.filter((item) => item.number >= newsFrom && hidden?.has(item) !== true);
       if (mine.length > 0) connection.sendEncodedEvent(mine.length === news.length ? everything : concat(mine));

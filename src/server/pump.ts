@@ -1,6 +1,7 @@
 /** Pushes a user's inbox to their client in order, from where it was acknowledged, at most a window ahead of it. */
 import type { Connection } from '../protocol/connection.js';
 import { encodeFrame } from '../protocol/frame.js';
+import type { Focus } from './focus.js';
 import { PUMP_PAGE_BYTES, PUMP_PAUSE_BYTES, PUSH_WINDOW } from './limits.js';
 import type { InboxEntry, MessageStore, UserId } from './storage/port.js';
 
@@ -21,12 +22,18 @@ export interface PumpParts {
   /** Everything up to here has been acknowledged. */
   readonly acknowledged: number;
   readonly onError: (error: unknown) => void;
+  /** Entries that a focus group holds were passed over, and everything up to here counts as acknowledged. */
+  readonly onPassed: (position: number) => void;
 }
 
 export class Pump {
   readonly #parts: PumpParts;
   #pushed: number;
   #acknowledged: number;
+  /** What it holds is passed over. */
+  focus: Focus | undefined = undefined;
+  /** Passed over, behind entries that are not acknowledged. */
+  readonly #passed = new Set<number>();
   #state: 'held' | 'idle' | 'running' | 'again' = 'held';
 
   constructor(parts: PumpParts) {
@@ -37,6 +44,11 @@ export class Pump {
 
   get acknowledged(): number {
     return this.#acknowledged;
+  }
+
+  /** Everything up to here was pushed or passed over. */
+  get pushed(): number {
+    return this.#pushed;
   }
 
   /** Begins to push: the client knows by now that its session stands. */
@@ -54,8 +66,11 @@ export class Pump {
   }
 
   /** The entry at `position` was just stored: pushed as it is when everything before it was, otherwise read in its turn. */
-  offer(position: number, body: PushBody): void {
-    if (this.#state === 'idle' && position === this.#pushed + 1 && this.#hasRoom()) this.#push(position, body);
+  offer(entry: Pick<InboxEntry, 'position' | 'kind' | 'to' | 'from'>, body: PushBody): void {
+    const { position } = entry;
+    if (this.#state !== 'idle' || position !== this.#pushed + 1) this.wake();
+    else if (this.focus?.holds(entry) === true) this.#pass(position);
+    else if (this.#hasRoom()) this.#push(position, body);
     else this.wake();
   }
 
@@ -63,10 +78,25 @@ export class Pump {
   acknowledge(position: number): number {
     const reached = Math.min(position, this.#pushed);
     if (reached > this.#acknowledged) {
+      for (const passed of this.#passed) if (passed <= reached) this.#passed.delete(passed);
       this.#acknowledged = reached;
+      this.#skipPassed();
       this.wake();
     }
     return this.#acknowledged;
+  }
+
+  /** The client never sees it, so that nobody can acknowledge it but the server itself. */
+  #pass(position: number): void {
+    this.#pushed = position;
+    this.#passed.add(position);
+    const before = this.#acknowledged;
+    this.#skipPassed();
+    if (this.#acknowledged > before) this.#parts.onPassed(this.#acknowledged);
+  }
+
+  #skipPassed(): void {
+    while (this.#passed.delete(this.#acknowledged + 1)) this.#acknowledged += 1;
   }
 
   #hasRoom(): boolean {
@@ -88,8 +118,9 @@ export class Pump {
         const limit = PUSH_WINDOW - (this.#pushed - this.#acknowledged);
         const entries = await storage.entriesAfter(userId, this.#pushed, { limit, maxBytes: PUMP_PAGE_BYTES });
         for (const entry of entries) {
-          if (!this.#hasRoom()) break;
-          this.#push(entry.position, pushBody(entry));
+          if (this.focus?.holds(entry) === true) this.#pass(entry.position);
+          else if (!this.#hasRoom()) break;
+          else this.#push(entry.position, pushBody(entry));
         }
         if (entries.length === 0 && !this.#wokenMeanwhile()) break;
       }

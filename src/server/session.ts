@@ -1,11 +1,9 @@
 /** A user's session: who, on which connection, with which key, since when silent, and where they can be linked with. */
 import type { Connection } from '../protocol/connection.js';
 import type { Clock } from '../protocol/clock.js';
-import { encodeEvent } from '../protocol/connection.js';
-import { NOTICE_CODES } from '../protocol/events.js';
-import type { NoticeCode } from '../protocol/events.js';
 import type { KeyFingerprint, UserName } from '../protocol/values.js';
 import { INTRODUCTIONS_PER_MINUTE, MAX_UPLOADS_PER_SESSION, PROBES_PER_MINUTE, RateLimit, Slots } from './limits.js';
+import type { Focus } from './focus.js';
 import type { Pump } from './pump.js';
 import type { UserId } from './storage/port.js';
 import { InTurn } from './turns.js';
@@ -38,7 +36,7 @@ export type Reach =
     };
 
 /** Why a session ended. */
-export type EndReason = 'logout' | 'idle' | 'replaced' | 'resumed' | 'removed' | 'lost' | 'stopping';
+export type EndReason = 'logout' | 'idle' | 'replaced' | 'resumed' | 'removed' | 'kicked' | 'lost' | 'stopping';
 
 export interface SessionParts {
   readonly user: { readonly id: UserId; readonly name: UserName };
@@ -54,6 +52,8 @@ export class Session {
   readonly connection: Connection;
   readonly pump: Pump;
   reach: Reach = { kind: 'not advertised' };
+  /** The focus group that the user is in. */
+  focus: Focus | undefined = undefined;
   /** The first of the presence's news that this session is told. */
   newsFrom = 0;
   /** Monotonic milliseconds. */
@@ -75,15 +75,4 @@ export class Session {
     this.introductions = new RateLimit(INTRODUCTIONS_PER_MINUTE, clock);
     this.probes = new RateLimit(PROBES_PER_MINUTE, clock);
   }
-}
-
-/** A notice as an event frame, for any number of connections. */
-export function encodeNotice(code: NoticeCode, epochMs: number): Buffer {
-  return encodeEvent({
-    type: 'notice',
-    code,
-    from: 'server',
-    text: NOTICE_CODES[code],
-    at: new Date(epochMs).toISOString(),
-  });
 }

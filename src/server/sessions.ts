@@ -8,8 +8,10 @@ import type { NoticeCode } from '../protocol/events.js';
 import type { z } from 'zod';
 import type { Authenticate } from './auth/authenticate.js';
 import type { Services } from './context.js';
+import type { Groups } from './groups.js';
 import { RESUME_AGAIN_MS, TAKEOVER_PING_MS, TOKEN_LIFETIME_MS } from './limits.js';
-import { Session, encodeNotice } from './session.js';
+import { encodeNotice } from './notices.js';
+import { Session } from './session.js';
 import type { EndReason, Origin } from './session.js';
 import type { UserId, UserRecord } from './storage/port.js';
 import { KeyedTurns } from './turns.js';
@@ -35,6 +37,7 @@ const NOTICES: Partial<Record<EndReason, NoticeCode>> = {
   idle: 'LOGGED_OUT_IDLE',
   replaced: 'LOGGED_OUT_REPLACED',
   removed: 'ACCOUNT_REMOVED',
+  kicked: 'LOGGED_OUT_KICKED',
   stopping: 'SERVER_STOPPING',
 };
 
@@ -141,7 +144,7 @@ export class Sessions {
     before: UserRecord,
     resumed: UserRecord | undefined,
   ): Promise<Entered> {
-    const { storage, presence, conversations, registry } = this.#services;
+    const { storage, presence, conversations, registry, groups } = this.#services;
     if (!connection.isOpen) throw new ParleyError('CANCELLED');
     await conversations.writeAcknowledged(before.id);
     const user = await storage.getUser(before.id);
@@ -157,6 +160,7 @@ export class Sessions {
       pump: conversations.pump(user.id, connection, user.deliveredPosition),
       clock: this.#clock,
     });
+    await groups.began(session, resumed === undefined ? 'login' : 'resume');
     presence.join(session, resumed);
     registry.renew(user.id);
     this.#watchIdle(session);
@@ -169,6 +173,7 @@ export class Sessions {
       unread,
       blocked,
       ...(nextNumber === undefined ? {} : { nextNumber }),
+      ...(session.focus === undefined ? {} : { focus: session.focus.group.name }),
     };
     return { session, start };
   }
@@ -205,7 +210,7 @@ export class Sessions {
   }
 
   async #end(session: Session, reason: EndReason): Promise<void> {
-    const { presence, registry, conversations, log, storage } = this.#services;
+    const { presence, registry, conversations, groups, log, storage } = this.#services;
     const { user, connection } = session;
     this.#cancelIdle.get(session)?.();
     this.#cancelIdle.delete(session);
@@ -215,6 +220,7 @@ export class Sessions {
     else if (reason !== 'resumed') registry.leave(user.id, 'ended');
     try {
       await conversations.detach(session);
+      await groups.ended(session, endOfGroups(reason));
       if (reason !== 'lost' && reason !== 'stopping' && reason !== 'resumed') await storage.revokeResumeTokens(user.id);
     } catch (error) {
       log.warn({ err: error, user: user.name }, 'could not write down the end of a session');
@@ -226,7 +232,7 @@ export class Sessions {
     const notice = NOTICES[reason];
     if (notice !== undefined) connection.sendEncodedEvent(encodeNotice(notice, this.#clock.epochMs()));
     if (reason === 'resumed') connection.destroy();
-    else if (reason === 'idle' || reason === 'replaced' || reason === 'removed') {
+    else if (reason === 'idle' || reason === 'replaced' || reason === 'removed' || reason === 'kicked') {
       void connection.close(new ParleyError('LOGIN_REQUIRED'));
     } else if (reason === 'stopping') await connection.close();
   }
@@ -235,6 +241,13 @@ export class Sessions {
 function leaving(reason: EndReason): 'ended' | 'broken' | 'quietly' {
   if (reason === 'lost') return 'broken';
   return reason === 'resumed' || reason === 'stopping' ? 'quietly' : 'ended';
+}
+
+/** What the end of a session is to its focus group. */
+function endOfGroups(reason: EndReason): Parameters<Groups['ended']>[1] {
+  if (reason === 'lost') return 'broken';
+  if (reason === 'replaced') return 'dead';
+  return reason === 'resumed' || reason === 'stopping' ? 'goes on' : 'left';
 }
 
 function hashToken(token: string): string {

@@ -1,5 +1,6 @@
 /** A server without sockets: its core, with clients over links in memory and a clock that is turned by hand. */
 import { randomBytes } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import { fingerprintOf } from '../../src/protocol/certificate.js';
 import { serverCommands } from '../../src/protocol/commands/server.js';
 import type { SessionStart } from '../../src/protocol/commands/server/login.js';
@@ -39,8 +40,11 @@ export class Guest {
   readonly key: SessionKey | undefined;
   #onEvent: () => void = () => undefined;
 
-  constructor(connect: (onEvent: (event: unknown) => void) => Connection, key: SessionKey | undefined) {
+  readonly #duplex: Duplex;
+
+  constructor(connect: (onEvent: (event: unknown) => void) => Connection, key: SessionKey | undefined, duplex: Duplex) {
     this.key = key;
+    this.#duplex = duplex;
     this.connection = connect((event) => {
       this.events.push(event as ServerEvent);
       this.#onEvent();
@@ -49,6 +53,15 @@ export class Guest {
 
   call<S extends CommandSpec>(spec: S, params: ParamsIn<S>, options: CallOptions = {}): Promise<ResultOf<S>> {
     return this.connection.call(spec, params, options);
+  }
+
+  resume(token: string): Promise<SessionStart> {
+    return this.call(serverCommands.resume, { token });
+  }
+
+  /** From here on nobody answers at this end, and its connection stands. */
+  freeze(): void {
+    this.#duplex.removeAllListeners('data').pause();
   }
 
   login(user: string, password = user.toLowerCase()): Promise<SessionStart> {
@@ -107,7 +120,11 @@ export class Hall {
     const [theirs, ours] = linkedPair();
     const place = { deciding: false, settle: () => undefined };
     this.core.accept(ours, { address, localAddress, key }, place);
-    return new Guest((onEvent) => new Connection(theirs, { hello: makeHello('client'), end: 'dialer', onEvent }), key);
+    return new Guest(
+      (onEvent) => new Connection(theirs, { hello: makeHello('client'), end: 'dialer', onEvent }),
+      key,
+      theirs,
+    );
   }
 
   /** A client that has logged in, with a key unless `key` is given as undefined. */

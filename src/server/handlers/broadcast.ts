@@ -3,7 +3,7 @@ import { nameKey, printable } from '../../protocol/values.js';
 import type { Context } from '../context.js';
 import { sendableText } from '../conversations.js';
 import type { AppendOutcome, UserId } from '../storage/port.js';
-import { byName } from './handler.js';
+import { byName, checkOutside } from './handler.js';
 import type { Handler } from './handler.js';
 
 interface Audience {
@@ -23,6 +23,7 @@ export const broadcast: Handler<'broadcast'> = async ({ id: given, number, text,
   const { session, services } = context;
   let audience: Audience | undefined;
   const { id, outcome } = await services.conversations.send(session, { id: given, number }, async () => {
+    checkOutside(session);
     audience = to === undefined ? await everyone(context) : await named(context, to);
     const recipients = [...audience.recipients.keys()];
     return { kind: 'broadcast', to: audience.to, text: sendableText(text, audience.to), recipients };

@@ -30,6 +30,11 @@ export async function otherUser(
   return user;
 }
 
+/** @throws ParleyError IN_FOCUS_GROUP when the session's user is in a room that keeps them from the outside, too */
+export function checkOutside({ focus }: Session): void {
+  if (focus !== undefined) throw new ParleyError('IN_FOCUS_GROUP', { group: focus.group.name });
+}
+
 export function byName(a: string, b: string): number {
   const [left, right] = [nameKey(a), nameKey(b)];
   return left < right ? -1 : left > right ? 1 : 0;

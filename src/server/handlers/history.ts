@@ -1,5 +1,7 @@
 import { ParleyError } from '../../protocol/errors.js';
+import type { StoredMessage } from '../../protocol/commands/server/history.js';
 import { MAX_HISTORY_BYTES } from '../limits.js';
+import type { InboxEntry } from '../storage/port.js';
 import { knownUser } from './handler.js';
 import type { Handler } from './handler.js';
 
@@ -17,14 +19,12 @@ export const history: Handler<'history'> = async (params, { session, services: {
     });
   }
   return {
-    messages: entries.map(({ id, kind, from, to, text, sentAt, unread }) => ({
-      id,
-      kind,
-      from,
-      to,
-      text,
-      sentAt: new Date(sentAt).toISOString(),
-      unread,
-    })),
+    messages: entries.map(toStoredMessage),
   };
 };
+
+/** An entry as it travels. */
+export function toStoredMessage(entry: InboxEntry): StoredMessage {
+  const { id, kind, from, to, text, sentAt, unread } = entry;
+  return { id, kind, from, to, text, sentAt: new Date(sentAt).toISOString(), unread };
+}

@@ -9,12 +9,16 @@ import { acknowledge } from './acknowledge.js';
 import { advertise } from './advertise.js';
 import { block } from './block.js';
 import { broadcast } from './broadcast.js';
+import { createGroup } from './createGroup.js';
 import { endSession } from './endSession.js';
 import { files } from './files.js';
-import { createGroup, joinGroup, leaveGroup, listGroups, listMembers, sendGroup } from './groups.js';
 import { history } from './history.js';
 import { hold } from './hold.js';
 import { introduce } from './introduce.js';
+import { joinGroup } from './joinGroup.js';
+import { leaveGroup } from './leaveGroup.js';
+import { listGroups } from './listGroups.js';
+import { listMembers } from './listMembers.js';
 import { locate } from './locate.js';
 import { manifest } from './manifest.js';
 import { markRead } from './markRead.js';
@@ -25,6 +29,7 @@ import { renew } from './renew.js';
 import { report } from './report.js';
 import { searchChunk } from './searchChunk.js';
 import { searchFile } from './searchFile.js';
+import { sendGroup } from './sendGroup.js';
 import { unblock } from './unblock.js';
 import { unregister } from './unregister.js';
 import { userKey } from './userKey.js';
@@ -72,7 +77,9 @@ const handlers: AfterLogin = {
 type AnyHandler = (params: unknown, context: Context, call: IncomingCall) => Promise<object> | object;
 
 /** Lists that cost a millisecond or more to make when there is much. */
-const LONG: ReadonlySet<unknown> = new Set([files, history, locate, searchChunk]);
+const LONG: ReadonlySet<unknown> = new Set([files, history, listGroups, locate, searchChunk]);
+/** What keeps the order of the messages of its session, also when its answer is a list. */
+const IN_ORDER: ReadonlySet<unknown> = new Set([broadcast, joinGroup, leaveGroup, sendGroup]);
 
 /** Answers a command whose parameters were checked by its spec. */
 export async function answer(
@@ -91,7 +98,7 @@ export async function answer(
     }
   };
   // Messages keep the order they came in; what is stored does not wait for the reader.
-  if (handle === (broadcast as AnyHandler)) return work();
+  if (IN_ORDER.has(handle)) return work();
   if (spec.bytes !== undefined) return oneAtATime(context, call, work);
   if (LONG.has(handle)) return oneAtATime(context, call, () => inTurnWithOthers(context, call, work));
   if (spec.pages !== undefined) return oneAtATime(context, call, work);

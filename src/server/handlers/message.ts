@@ -1,13 +1,14 @@
 import { ParleyError } from '../../protocol/errors.js';
 import { sendableText } from '../conversations.js';
 import type { UserRecord } from '../storage/port.js';
-import { otherUser } from './handler.js';
+import { checkOutside, otherUser } from './handler.js';
 import type { Handler } from './handler.js';
 
 export const message: Handler<'message'> = async ({ id: given, number, user, text }, { session, services }) => {
   const { conversations, storage, presence } = services;
   let recipient: UserRecord | undefined;
   const { id, outcome } = await conversations.send(session, { id: given, number }, async () => {
+    checkOutside(session);
     recipient = await otherUser(storage, session, user);
     const draft = { kind: 'message', to: recipient.name, text: sendableText(text, recipient.name) } as const;
     const blocked = (await storage.blockersOf(session.user.id, [recipient.id])).size > 0;
@@ -22,7 +23,8 @@ export const message: Handler<'message'> = async ({ id: given, number, user, tex
     throw new ParleyError('BAD_REQUEST', { command: 'message', reason: 'id was used for another message' });
   }
   if ('refused' in mine) throw new ParleyError(mine.refused, { user: name });
-  if (presence.get(recipientId) !== undefined) return { id, delivered: true };
+  const present = presence.get(recipientId);
+  if (present !== undefined) return { id, delivered: present.focus === undefined };
   if (outcome.kind !== 'duplicate') return { id, delivered: false };
   const now = await storage.getUser(recipientId);
   return { id, delivered: now !== undefined && now.deliveredPosition >= mine.position };

@@ -6,6 +6,7 @@ import { blockStore } from './sqlite-blocks.js';
 import { SqliteConnection } from './sqlite-connection.js';
 import { deviceStore, resumeTokenStore } from './sqlite-devices.js';
 import { fileStore } from './sqlite-files.js';
+import { groupStore } from './sqlite-groups.js';
 import { inboxMarker, inboxReader } from './sqlite-inbox.js';
 import { messageAppender } from './sqlite-messages.js';
 import { settingStore } from './sqlite-settings.js';
@@ -46,6 +47,7 @@ async function openStorage(path: string, unlock: () => void): Promise<Storage> {
       ...messageAppender(db),
       ...inboxReader(db),
       ...inboxMarker(db),
+      ...groupStore(db),
       ...fileStore(db),
       ...settingStore(db),
       integrityOk: () => db.read(() => db.isIntact()),

@@ -1,7 +1,9 @@
 /** Every migration, in order; the key is what a database remembers of it and never changes. */
 import type { Migration } from 'kysely';
 import { firstTables } from './0001-first-tables.js';
+import { groups } from './0002-groups.js';
 
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-first-tables': firstTables,
+  '0002-groups': groups,
 };
