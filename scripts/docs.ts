@@ -4,6 +4,11 @@ import type { z } from 'zod';
 import { commandsByTopic, usageOf } from '../src/client/catalog.js';
 import type { TypedCommand } from '../src/client/catalog.js';
 import { SETTINGS } from '../src/client/settings.js';
+import { adminCommands } from '../src/protocol/commands/admin.js';
+import { sessionRow } from '../src/protocol/commands/admin/status.js';
+import type { CommandSpec } from '../src/protocol/command.js';
+import { METRICS } from '../src/server/metrics.js';
+import { serverHelp } from '../src/server/program.js';
 import { ERRORS } from '../src/protocol/errors.js';
 import type { ErrorCode } from '../src/protocol/errors.js';
 import * as limits from '../src/protocol/limits.js';
@@ -176,6 +181,56 @@ From a script (\`client < script.txt\`, or a pipe) lines run one after the other
 are passed over; messages that come meanwhile are printed, too, but stay unread. A refused command does not stop the script.
 As in a POSIX shell the exit code is that of the last command, and \`exit N\` sets another. On a terminal leaving the shell is 0.`;
 
+const SERVER_TEXT = `The options are those of \`server --help\`; \`--data\` names the folder that everything of one server lies in. These work while it runs:
+
+| command | does | with \`--json\` |
+| --- | --- | --- |
+| \`server user add NAME\`, \`server user passwd NAME\`, \`server user remove NAME\` | manage accounts; the password is asked for, or \`--password-file\` names a file whose first line it is (\`-\` is stdin) | |
+| \`server user list\` | lists the accounts | \`{"users": [{"user": string, "lastSeen"?: ISO 8601 time}, …]}\` |
+| \`server user unlock NAME\` | ${inWords(adminCommands.unlock)} | \`${shape(schemaOf(adminCommands.unlock.result))}\` |
+| \`server status\` | ${inWords(adminCommands.status)} | \`${shape(schemaOf(adminCommands.status.result))}\` |
+| \`server kick NAME\` | ${inWords(adminCommands.kick)} | \`${shape(schemaOf(adminCommands.kick.result))}\` |
+
+\`status\`, \`kick\` and \`user unlock\` ask the running server, over a socket in its data folder that only its own user (and root) can
+open; nothing listens on the network for them. When no server runs there they end with exit code 3 and \`SERVER_UNREACHABLE\`. With
+\`--json\` an error is one line on stderr, as the client's are. Fields of \`status\`:
+
+${fieldNotes(adminCommands.status.result)}
+
+each of \`sessions\`:
+
+${fieldNotes(sessionRow)}
+
+An account is blocked for \`block_duration\` after three failed logins in a row from one address or device, an address after ten in ten minutes on any
+accounts, and devices that an account does not know are delayed after a hundred failures in a day. \`user unlock\` takes back all failures of
+one account; an address stays blocked when its failures on other accounts suffice for that.
+
+\`kick\` ends a session that stands, and every token that could resume one. It changes no password: to keep somebody out, \`server user passwd\`
+or \`server user remove\`.
+
+\`--metrics HOST:PORT\` shows metrics for Prometheus at \`http://HOST:PORT/metrics\`, over plain HTTP and without a login: give an address that only
+those reach who may see them. They hold counts, codes and names of commands, never names of users, groups or files. With port 0 the log says which
+one it is.
+
+${table(
+  ['metric', 'labels', 'what'],
+  METRICS.map(({ name, labels = [], help }) => [`\`${name}\``, labels.map((label) => `\`${label}\``).join(', '), help]),
+)}
+
+Beside these come the usual \`process_…\` and \`nodejs_…\` metrics.`;
+
+/** A command's sentence, to stand in a table. */
+function inWords({ says }: CommandSpec): string {
+  return says.replace(/^./, (first) => first.toLowerCase()).replace(/\.$/, '');
+}
+
+function fieldNotes(type: z.ZodType): string {
+  return Object.entries(schemaOf(type).properties ?? {})
+    .filter(([, field]) => field.description !== undefined)
+    .map(([name, field]) => `- \`${name}\`: ${field.description ?? ''}`)
+    .join('\n');
+}
+
 export function page(): string {
   const topics = [...commandsByTopic].map(([topic, specs]) =>
     [`## ${topic}`, ...specs.map(commandSection)].join('\n\n'),
@@ -197,6 +252,9 @@ export function page(): string {
     SHELL_TEXT,
     '`USAGE`, `LOGIN_REQUIRED`, `SERVER_UNREACHABLE`, `SERVER_BUSY`, `TIMEOUT` and what ends a login can come with any command; below stand those of its own.',
     ...topics,
+    '## The server',
+    '```\n' + serverHelp() + '\n```',
+    SERVER_TEXT,
     '## Every error',
     '`{name}` stands for a detail of the error.',
     table(['code', 'sentence', 'worth trying again', 'exit'], errors),

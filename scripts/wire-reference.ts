@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import type { CommandSpec } from '../src/protocol/command.js';
+import { adminCommands } from '../src/protocol/commands/admin.js';
 import { clientCommands } from '../src/protocol/commands/client.js';
 import { peerCommands } from '../src/protocol/commands/peer.js';
 import { serverCommands } from '../src/protocol/commands/server.js';
@@ -130,6 +131,7 @@ export function wireReference(): string {
     commandList('Commands that the server answers', serverCommands),
     commandList('Commands that a client answers for the server', clientCommands),
     commandList('Commands that the other end of a peer link answers', peerCommands),
+    commandList('Commands that a server answers for its operator, on its local socket', adminCommands),
     '### Events that the server pushes',
     eventSections(),
     `#### Codes of notices\n\n| code | meaning |\n| --- | --- |\n${notices.join('\n')}`,

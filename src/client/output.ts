@@ -1,5 +1,6 @@
 /** What is printed where: results on stdout, notices and errors on stderr; with `--json` each is one line of JSON. */
 import type { CommandSpec } from '../protocol/command.js';
+import { errorJson } from '../protocol/errors.js';
 import type { ParleyError } from '../protocol/errors.js';
 import { printable } from '../protocol/values.js';
 import type { FaceEvent } from '../protocol/events.js';
@@ -67,13 +68,6 @@ function printEvent(event: FaceEvent, sinks: Sinks, options: OutputOptions, out:
   const isMessage = 'text' in event && event.type !== 'notice';
   if (isMessage) sinks.out(`${renderEvent(event, out)}\n`);
   else if (!options.quiet && event.type !== 'transfer') sinks.err(`${renderEvent(event, err)}\n`);
-}
-
-/** `{"error":{"code","message","retryable"}}`, and the details of the error beside them. */
-export function errorJson(error: ParleyError): object {
-  const { code, message, retryable, details } = error;
-  const said = { code, message, retryable };
-  return { error: { ...said, ...details, ...said } };
 }
 
 function renderError(error: ParleyError, options: OutputOptions, style: Style): string {

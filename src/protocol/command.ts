@@ -4,9 +4,10 @@ import type { ErrorCode } from './errors.js';
 
 /**
  * Where a command is answered: `server` by the server for a client; `client` by a client for the server; `peer` by the other end
- * of a direct link; `agent` by the user's own agent for a shell or a one-shot command.
+ * of a direct link; `agent` by the user's own agent for a shell or a one-shot command; `admin` by the server for its operator, over a
+ * socket in its data directory.
  */
-export type Place = 'server' | 'client' | 'peer' | 'agent';
+export type Place = 'server' | 'client' | 'peer' | 'agent' | 'admin';
 
 /** How one word or more of a command line becomes one parameter. */
 export interface CliArgument {

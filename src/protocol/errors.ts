@@ -147,6 +147,12 @@ export function describe(code: ErrorCode, details: ErrorDetails = {}): string {
   });
 }
 
+/** An error as scripts read it: `{"error":{"code","message","retryable"}}`, and its details beside them. */
+export function errorJson({ code, message, retryable, details }: ParleyError): object {
+  const said = { code, message, retryable };
+  return { error: { ...said, ...details, ...said } };
+}
+
 export function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === 'string' && Object.hasOwn(ERRORS, code);
 }

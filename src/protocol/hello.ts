@@ -12,7 +12,7 @@ export const helloSchema = z.object({
   /** Newest and oldest version spoken; both ends use the lower of the two newest. */
   version: z.number().int().min(1),
   oldest: z.number().int().min(1),
-  role: z.enum(['server', 'client', 'agent', 'face', 'peer']),
+  role: z.enum(['server', 'client', 'agent', 'face', 'peer', 'operator']),
   software: z.string().max(64),
   limits: z.object({ controlBytes: z.number().int().min(1), dataBytes: z.number().int().min(1) }),
   features: z.array(z.string().max(32)).max(32),

@@ -9,22 +9,21 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+type OnStored = (messages: readonly NewMessage[], outcomes: readonly AppendOutcome[], seconds: number) => void;
+
 /**
  * A commit is synchronous: what comes while one runs waits in the sockets, is read together and goes into the next. So no timer is
  * needed for commits to be large when there is much, and prompt when there is little.
  */
 export class AppendQueue {
   readonly #storage: Pick<MessageStore, 'appendMessages'>;
-  /** Sees each batch right after it was stored, before its senders are answered. */
-  readonly #onStored: (messages: readonly NewMessage[], outcomes: readonly AppendOutcome[]) => void;
+  /** Sees each batch right after it was stored, before its senders are answered, and how many seconds that took. */
+  readonly #onStored: OnStored;
   #waiting: Waiting[] = [];
   /** Commits are made one after the other, until nothing waits: otherwise a later message could overtake. */
   #committing: Promise<void> | undefined;
 
-  constructor(
-    storage: Pick<MessageStore, 'appendMessages'>,
-    onStored: (messages: readonly NewMessage[], outcomes: readonly AppendOutcome[]) => void,
-  ) {
+  constructor(storage: Pick<MessageStore, 'appendMessages'>, onStored: OnStored) {
     this.#storage = storage;
     this.#onStored = onStored;
   }
@@ -59,8 +58,9 @@ export class AppendQueue {
 
   async #commit(batch: readonly Waiting[]): Promise<void> {
     const messages = batch.map(({ message }) => message);
+    const begun = performance.now();
     const outcomes = await this.#storage.appendMessages(messages);
-    this.#onStored(messages, outcomes);
+    this.#onStored(messages, outcomes, (performance.now() - begun) / 1000);
     for (const [index, { resolve, reject }] of batch.entries()) {
       const outcome = outcomes[index];
       if (outcome === undefined) reject(new ParleyError('INTERNAL', { reason: 'a commit had no outcome' }));

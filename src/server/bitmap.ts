@@ -58,6 +58,14 @@ export function coverAll(holders: readonly Chunks[], count: number): boolean {
   return compact(union, count).kind === 'all';
 }
 
+/** How many of the file's `count` chunks are held. */
+export function countHeld(chunks: Chunks, count: number): number {
+  if (chunks.kind === 'all') return count;
+  let held = 0;
+  for (let byte of chunks.bits) for (; byte !== 0; byte &= byte - 1) held += 1;
+  return held;
+}
+
 function bitsOf(chunks: Chunks, count: number): Buffer {
   if (chunks.kind === 'some') return chunks.bits;
   const bits = Buffer.alloc(bytesFor(count), 0xff);

@@ -91,12 +91,14 @@ export class Client {
       this.#cancelDeadline = undefined;
       place.settle();
       this.connection.raiseCaps();
+      services.tally.entered(spec.name);
       services.log.info({ user: session.user.name, address: origin.address, how: spec.name }, 'session began');
       // Messages come after the answer, so that the client knows by then who it is.
       call.signal.addEventListener('abort', () => session.pump.release(), { once: true });
       return start;
     } catch (error) {
       const { code } = toParleyError(error);
+      services.tally.entered(spec.name, code);
       services.log.info({ address: origin.address, how: spec.name, code }, 'not let in');
       throw tellable(error, services.log, { command: spec.name, address: origin.address });
     } finally {

@@ -32,6 +32,14 @@ export interface ServeConfig {
   readonly dataDir: string;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
+  /** Where metrics are shown; nowhere when absent. */
+  readonly metrics?: ListenAddress | undefined;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0 picks a free one. */
+  readonly port: number;
 }
 
 /** @throws InvalidArgumentError */
@@ -61,6 +69,13 @@ export function parseNonEmpty(text: string): string {
 /** An address without the brackets that a URL has around IPv6. @throws InvalidArgumentError */
 export function parseHost(text: string): string {
   return parseNonEmpty(text.replace(/^\[(.*)\]$/, '$1'));
+}
+
+/** `127.0.0.1:9100`, `[::1]:9100`. @throws InvalidArgumentError */
+export function parseHostPort(text: string): ListenAddress {
+  const [, host = '', port = ''] = /^(\[[^\]]+\]|[^:]+):(\d+)$/.exec(text) ?? [];
+  if (host === '') throw new InvalidArgumentError('give HOST:PORT, as in 127.0.0.1:9100 or [::1]:9100.');
+  return { host: parseHost(host), port: parsePort(port) };
 }
 
 /** @throws InvalidArgumentError */

@@ -1,5 +1,6 @@
 /** What handlers work with. */
 import type { Clock } from '../protocol/clock.js';
+import type { Lockout } from './auth/lockout.js';
 import type { Conversations } from './conversations.js';
 import type { Groups } from './groups.js';
 import type { Introductions } from './introductions.js';
@@ -8,6 +9,7 @@ import type { Presence } from './presence.js';
 import type { Registry } from './registry.js';
 import type { EndReason, Session } from './session.js';
 import type { Storage } from './storage/port.js';
+import type { Tally } from './tally.js';
 import type { InTurn } from './turns.js';
 
 export interface Services {
@@ -19,6 +21,8 @@ export interface Services {
   readonly groups: Groups;
   readonly registry: Registry;
   readonly introductions: Introductions;
+  readonly lockout: Lockout;
+  readonly tally: Tally;
   /** Long lists are made one at a time. */
   readonly listing: InTurn;
 }

@@ -12,6 +12,7 @@ import type { Presence } from './presence.js';
 import { Pump, pushBody } from './pump.js';
 import type { Session } from './session.js';
 import type { AppendOutcome, MessageStore, NewMessage, UserId } from './storage/port.js';
+import type { Tally } from './tally.js';
 
 /** Users whose acknowledgement is written in one turn of the loop, each a commit of its own. */
 const ACKNOWLEDGEMENTS_A_TURN = 16;
@@ -21,6 +22,7 @@ export interface ConversationsParts {
   readonly presence: Presence;
   readonly clock: Clock;
   readonly log: Log;
+  readonly tally: Tally;
 }
 
 /** What a handler makes of a message; the sender and the time are the server's. */
@@ -51,6 +53,7 @@ export class Conversations {
   readonly #presence: Presence;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #tally: Tally;
   readonly #queue: AppendQueue;
   /** Acknowledged positions that are not written yet. */
   readonly #unwritten = new Map<UserId, number>();
@@ -58,12 +61,16 @@ export class Conversations {
   readonly #written = new Map<UserId, number>();
   #cancelWrite: (() => void) | undefined;
 
-  constructor({ storage, presence, clock, log }: ConversationsParts) {
+  constructor({ storage, presence, clock, log, tally }: ConversationsParts) {
     this.#storage = storage;
     this.#presence = presence;
     this.#clock = clock;
     this.#log = log;
-    this.#queue = new AppendQueue(storage, (messages, outcomes) => this.#wake(messages, outcomes));
+    this.#tally = tally;
+    this.#queue = new AppendQueue(storage, (messages, outcomes, seconds) => {
+      tally.onCommit(messages.length, seconds);
+      this.#wake(messages, outcomes);
+    });
   }
 
   /**
@@ -115,7 +122,10 @@ export class Conversations {
 
   /** Notes that the session's client has everything up to `position`; written down soon, since losing it only repeats pushes. */
   acknowledge(session: Session, position: number): void {
-    this.#note(session.user.id, session.pump.acknowledge(position));
+    const before = session.pump.acknowledged;
+    const reached = session.pump.acknowledge(position);
+    this.#tally.delivered += reached - before;
+    this.#note(session.user.id, reached);
   }
 
   #note(userId: UserId, reached: number): void {
@@ -169,6 +179,8 @@ export class Conversations {
     for (const [index, message] of messages.entries()) {
       const outcome = outcomes[index];
       if (outcome?.kind !== 'stored') continue;
+      this.#tally.stored[message.kind] += 1;
+      this.#tally.copies += outcome.recipients.length;
       const { messageId: id, kind, senderName: from, to, text, sentAt } = message;
       const body = pushBody({ id, kind, from, to, text, sentAt });
       for (const recipient of outcome.recipients) {

@@ -20,6 +20,7 @@ import { Registry } from './registry.js';
 import type { Origin } from './session.js';
 import { Sessions } from './sessions.js';
 import type { Storage } from './storage/port.js';
+import { Tally } from './tally.js';
 import { InTurn } from './turns.js';
 
 export interface CoreOptions {
@@ -52,16 +53,19 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const leaseMs = options.leaseMs ?? LEASE_MS;
   const lockout = new Lockout({ blockMs: options.blockMs, now: () => clock.monotonicMs() });
   const presence = new Presence({ storage, clock, log });
+  const tally = new Tally();
   const services: Services = {
     clock,
     log,
     storage,
     presence,
-    conversations: new Conversations({ storage, presence, clock, log }),
+    conversations: new Conversations({ storage, presence, clock, log, tally }),
     groups: new Groups({ storage, presence, clock, log, endDead: (session) => sessions.end(session, 'lost') }),
     registry: new Registry({ storage, presence, clock, leaseMs }),
     listing: new InTurn(),
     introductions: new Introductions({ storage, presence, probe: options.probe ?? probePort }),
+    lockout,
+    tally,
   };
   const authenticate = createAuthenticator({ storage, passwords, lockout });
   const sessions: Sessions = new Sessions({ services, authenticate, timeoutMs, leaseMs });

@@ -3,7 +3,7 @@ import type { Clock } from '../protocol/clock.js';
 import { ParleyError } from '../protocol/errors.js';
 import { DEAD_AFTER_MS } from '../protocol/limits.js';
 import type { UserName } from '../protocol/values.js';
-import { isEmpty } from './bitmap.js';
+import { countHeld, isEmpty } from './bitmap.js';
 import type { Chunks } from './bitmap.js';
 import { DEMOTION_MS, MAX_HOLDINGS, MAX_PARTIAL_CHUNKS, REPORTERS_TO_DEMOTE } from './limits.js';
 import type { FileId, UserId } from './storage/port.js';
@@ -19,6 +19,8 @@ interface Lease extends Holder {
   readonly files: Map<FileId, Chunks>;
   /** Chunks of files held in part. */
   partialChunks: number;
+  /** Chunks held of all files. */
+  heldChunks: number;
 }
 
 interface Claim {
@@ -75,6 +77,7 @@ export class Holdings {
       throw new ParleyError('TOO_MANY_FILES', { limit: MAX_PARTIAL_CHUNKS, what: 'chunks of unfinished files' });
     }
     lease.partialChunks = partialChunks;
+    lease.heldChunks += countHeld(chunks, count) - (before === undefined ? 0 : countHeld(before, count));
     lease.files.set(fileId, chunks);
     const holders = this.#holders.get(fileId) ?? new Map<UserId, Lease>();
     holders.set(holder.userId, lease);
@@ -122,6 +125,25 @@ export class Holdings {
     }
   }
 
+  /** Chunks that this user holds of all files. */
+  heldBy(userId: UserId): number {
+    const lease = this.#leases.get(userId);
+    return lease !== undefined && lease.until > this.#clock.monotonicMs() ? lease.heldChunks : 0;
+  }
+
+  /** Holdings and held chunks of everybody. */
+  totals(): { readonly holdings: number; readonly chunks: number } {
+    const now = this.#clock.monotonicMs();
+    let holdings = 0;
+    let chunks = 0;
+    for (const { until, files, heldChunks } of this.#leases.values()) {
+      if (until <= now) continue;
+      holdings += files.size;
+      chunks += heldChunks;
+    }
+    return { holdings, chunks };
+  }
+
   /** Notes that what the holder gave was wrong; enough distinct reporters end the holding. Returns whether this one did. */
   report(userId: UserId, fileId: FileId, count: number, reporterId: UserId): boolean {
     if (this.of(userId, fileId) === undefined) return false;
@@ -148,7 +170,14 @@ export class Holdings {
     }
     this.forgetHolder(userId);
     this.#sweep(now);
-    const lease: Lease = { userId, name, until: now + this.#leaseMs, files: new Map(), partialChunks: 0 };
+    const lease: Lease = {
+      userId,
+      name,
+      until: now + this.#leaseMs,
+      files: new Map(),
+      partialChunks: 0,
+      heldChunks: 0,
+    };
     this.#leases.set(userId, lease);
     return lease;
   }
@@ -180,6 +209,7 @@ export class Holdings {
     if (chunks === undefined) return;
     lease.files.delete(fileId);
     if (chunks.kind === 'some') lease.partialChunks -= count;
+    lease.heldChunks -= countHeld(chunks, count);
     this.#unlink(fileId, lease.userId);
   }
 

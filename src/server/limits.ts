@@ -99,6 +99,13 @@ export const PROBES_PER_MINUTE = 12;
 /** The same at once for all users. */
 export const MAX_PROBES = 16;
 
+/** Operators' commands at once: each is a person or a script on this machine. */
+export const MAX_OPERATORS = 8;
+/** Connections to the metrics at once: a scraper or two, and a person who looks. */
+export const MAX_SCRAPERS = 16;
+/** How long a request for metrics may take to come. */
+export const SCRAPE_DEADLINE_MS = 5 * SECOND_MS;
+
 /** Descriptors left for the database, logs, probes and what Node itself opens. */
 const RESERVED_DESCRIPTORS = 64;
 /** Connections at most, whatever the system allows: memory. */

@@ -54,7 +54,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   return new Listener(server, options);
 }
 
-function cannotListen(address: string, cause: unknown): string {
+/** Why an address cannot be listened on. */
+export function cannotListen(address: string, cause: unknown): string {
   switch ((cause as NodeJS.ErrnoException).code) {
     case 'EADDRINUSE':
       return `cannot listen on ${address}: another program does; stop it, or give another port (0 picks a free one)`;
@@ -96,7 +97,9 @@ export class Listener {
   readonly #strangers = new Set<Stranger>();
   /** Strangers whose TLS handshake goes on, by the remote end as TLS names it. */
   readonly #handshaking = new Map<string, Stranger>();
+  /** Since it was last written to the log. */
   #refused = 0;
+  #refusedInAll = 0;
   #cancelRefusalLog: (() => void) | undefined;
 
   constructor(server: Server, options: ListenerOptions) {
@@ -128,6 +131,11 @@ export class Listener {
   /** Connections that stand now. */
   get size(): number {
     return this.#sockets.size;
+  }
+
+  /** Connections that were refused because there were too many. */
+  get refused(): number {
+    return this.#refusedInAll;
   }
 
   /** Accepts no more. Connections without login end; the others belong to who took them over. Idempotent. */
@@ -206,6 +214,7 @@ export class Listener {
   #refuse(socket: Socket): void {
     socket.destroy();
     this.#refused += 1;
+    this.#refusedInAll += 1;
     this.#cancelRefusalLog ??= this.#options.clock.after(REFUSAL_LOG_MS, () => {
       this.#options.log.warn({ refused: this.#refused }, 'connections were refused: there are too many');
       this.#refused = 0;

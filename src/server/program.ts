@@ -1,15 +1,17 @@
 /** The command line of `server`: words to an action and its exit code. */
 import { Command, CommanderError } from 'commander';
+import { ParleyError, errorJson } from '../protocol/errors.js';
 import {
   DEFAULTS,
   parseHost,
+  parseHostPort,
   parseLogFormat,
   parseLogLevel,
   parseNonEmpty,
   parsePort,
   parseSeconds,
 } from './config.js';
-import type { LogFormat, LogLevel, ServeConfig } from './config.js';
+import type { ListenAddress, LogFormat, LogLevel, ServeConfig } from './config.js';
 
 /** Exit code for words that make no command. */
 const USAGE = 2;
@@ -24,9 +26,15 @@ export interface UserAction {
   readonly json: boolean;
 }
 
+/** What is asked of the server that runs on a data directory. */
+export type AdminAction = { readonly dataDir: string; readonly json: boolean } & (
+  { readonly kind: 'status' } | { readonly kind: 'kick' | 'unlock'; readonly name: string }
+);
+
 export interface Actions {
   readonly serve: (config: ServeConfig) => Promise<number>;
   readonly user: (action: UserAction) => Promise<number>;
+  readonly admin: (action: AdminAction) => Promise<number>;
 }
 
 interface ServeOptions {
@@ -35,6 +43,7 @@ interface ServeOptions {
   readonly data: string;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
+  readonly metrics?: ListenAddress;
 }
 
 interface UserOptions {
@@ -46,7 +55,8 @@ interface UserOptions {
 /** Runs the command that `words` name and gives its exit code. Help goes to stdout, complaints to stderr. */
 export async function runProgram(words: readonly string[], version: string, actions: Actions): Promise<number> {
   let code = 0;
-  const program = makeProgram(version, async (action) => {
+  const json = words.includes('--json');
+  const program = makeProgram(version, json, async (action) => {
     code = await action(actions);
   });
   try {
@@ -54,13 +64,28 @@ export async function runProgram(words: readonly string[], version: string, acti
     return code;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    return error.exitCode === 0 ? 0 : USAGE;
+    if (error.exitCode === 0) return 0;
+    if (json) {
+      const reason = error.message.replace(/^error: /, '');
+      process.stderr.write(`${JSON.stringify(errorJson(new ParleyError('USAGE', { reason })))}\n`);
+    }
+    return USAGE;
   }
+}
+
+/** Columns of the help in the reference. */
+const HELP_COLUMNS = 120;
+
+/** What `server --help` says. */
+export function serverHelp(): string {
+  const program = makeProgram('', false, () => Promise.resolve());
+  program.configureOutput({ getOutHelpWidth: () => HELP_COLUMNS });
+  return program.helpInformation().trimEnd();
 }
 
 type Run = (action: (actions: Actions) => Promise<number>) => Promise<void>;
 
-function makeProgram(version: string, run: Run): Command {
+function makeProgram(version: string, json: boolean, run: Run): Command {
   const program = new Command('server')
     .description('Parley’s server: people log in here, talk, and find each other’s files.')
     .version(version, '-V, --version', 'print the version')
@@ -68,6 +93,8 @@ function makeProgram(version: string, run: Run): Command {
     .helpCommand(false)
     .exitOverride()
     .showHelpAfterError('(server --help shows how it is used)')
+    // As JSON it is one line, which is written when it is known.
+    .configureOutput(json ? { writeErr: () => undefined } : {})
     .enablePositionalOptions()
     .argument('[port]', 'TCP port; 0 picks a free one', parsePort, DEFAULTS.port)
     .argument('[block_duration]', 'seconds that three failed logins block', parseSeconds, DEFAULTS.blockSeconds)
@@ -82,6 +109,7 @@ function makeProgram(version: string, run: Run): Command {
     )
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent', parseLogLevel, DEFAULTS.logLevel)
     .option('--log-format <format>', 'pretty or json, on stderr', parseLogFormat, DEFAULTS.logFormat)
+    .option('--metrics <host:port>', 'show metrics for Prometheus over plain HTTP at /metrics there', parseHostPort)
     .addHelpText('after', SIGNALS_HELP)
     .action((port: number, blockSeconds: number, timeoutSeconds: number, options: ServeOptions, command: Command) => {
       const config: ServeConfig = {
@@ -94,10 +122,12 @@ function makeProgram(version: string, run: Run): Command {
         dataDir: options.data,
         logLevel: options.logLevel,
         logFormat: options.logFormat,
+        metrics: options.metrics,
       };
       return run((actions) => actions.serve(config));
     });
   addUserCommands(program, run);
+  addAdminCommands(program, run);
   return program;
 }
 
@@ -105,24 +135,48 @@ const SIGNALS_HELP = `
 When it is ready it prints one line on stdout:
   parley server listening on 127.0.0.1:8100 SHA256:<fingerprint of its key>
 Logs go to stderr. SIGHUP rereads the credentials, SIGTERM finishes what was begun and ends.
-Exit codes: 0 done, 1 could not start or was refused, 2 wrong usage, 130 interrupted.`;
+Exit codes: 0 done, 1 could not start or was refused, 2 wrong usage, 3 no server is running there, 130 interrupted.`;
+
+const DATA_OPTION = ['--data <dir>', 'the server’s folder', parseNonEmpty, DEFAULTS.data] as const;
+
+/** Words before the command belong to the server, but there is only one data folder. */
+function dataDirOf(program: Command, command: Command): string {
+  const { data } = command.opts<{ data: string }>();
+  if (command.getOptionValueSource('data') === 'cli' || program.getOptionValueSource('data') !== 'cli') return data;
+  return program.opts<ServeOptions>().data;
+}
+
+function addAdminCommands(program: Command, run: Run): void {
+  const user = program.commands.find((command) => command.name() === 'user') ?? program;
+  const define = (parent: Command, kind: AdminAction['kind'], description: string): void => {
+    const command = parent.command(kind).description(description);
+    if (kind !== 'status') command.argument('<name>', 'the user’s name');
+    command.option(...DATA_OPTION).option('--json', 'as one line of JSON; so are errors, on stderr');
+    command.action((...given: unknown[]) => {
+      const common = { dataDir: dataDirOf(program, command), json: command.opts<{ json?: boolean }>().json === true };
+      const action: AdminAction = kind === 'status' ? { kind, ...common } : { kind, name: String(given[0]), ...common };
+      return run((actions) => actions.admin(action));
+    });
+  };
+  define(program, 'status', 'tell how the running server is, and who is logged in');
+  define(program, 'kick', 'end the session of a user, who is told so and can log in anew');
+  define(user, 'unlock', 'forget failed logins of an account, and the blocks that came of them');
+}
 
 function addUserCommands(program: Command, run: Run): void {
   const user = program
     .command('user')
     .description('manage accounts, also while the server runs')
     .helpCommand(false)
-    .action(() => user.error('error: say what to do: add, passwd, remove or list'));
+    .action(() => user.error('error: say what to do: add, passwd, remove, list or unlock'));
   const define = (kind: UserAction['kind'], description: string): Command => {
     const command = user.command(kind).description(description);
     if (kind !== 'list') command.argument('<name>', 'the user’s name');
-    command.option('--data <dir>', 'the server’s folder', parseNonEmpty, DEFAULTS.data);
+    command.option(...DATA_OPTION);
     command.action((...given: unknown[]) => {
       const name = kind === 'list' ? undefined : String(given[0]);
       const options = command.opts<UserOptions>();
-      // Words before `user` belong to the server, but there is only one data folder.
-      const inherited = program.getOptionValueSource('data') === 'cli' ? program.opts<ServeOptions>().data : undefined;
-      const dataDir = command.getOptionValueSource('data') === 'cli' ? options.data : (inherited ?? options.data);
+      const dataDir = dataDirOf(program, command);
       const action: UserAction = {
         kind,
         name,

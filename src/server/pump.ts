@@ -51,6 +51,11 @@ export class Pump {
     return this.#pushed;
   }
 
+  /** Entries that were pushed and not acknowledged yet. */
+  get unacknowledged(): number {
+    return this.#pushed - this.#acknowledged;
+  }
+
   /** Begins to push: the client knows by now that its session stands. */
   release(): void {
     if (this.#state === 'held') this.#state = 'idle';

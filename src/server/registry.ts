@@ -139,6 +139,16 @@ export class Registry {
     return count;
   }
 
+  /** Chunks that this user holds of all files. */
+  heldBy(userId: UserId): number {
+    return this.#holdings.heldBy(userId);
+  }
+
+  /** Holdings and held chunks of everybody, those who may come back before their lease ends included. */
+  totals(): { readonly holdings: number; readonly chunks: number } {
+    return this.#holdings.totals();
+  }
+
   /** Whether every chunk is held by one of these. */
   isAvailable(file: FileRecord, holders: readonly OnlineHolder[]): boolean {
     return holders.length > 0 && coverAll(holders.map(({ chunks }) => chunks), file.chunks); // prettier-ignore

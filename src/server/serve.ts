@@ -1,6 +1,7 @@
 /** Runs the server of a command line until a signal ends it. */
 import { systemClock } from '../protocol/clock.js';
 import { ParleyError, toParleyError } from '../protocol/errors.js';
+import { openAdminSocket } from './admin/socket.js';
 import { Passwords } from './auth/passwords.js';
 import type { ServeConfig } from './config.js';
 import { importFromFile, warnWhenNobodyCanLogIn } from './credentials-import.js';
@@ -8,6 +9,7 @@ import type { ImportParts } from './credentials-import.js';
 import { loadServerIdentity } from './identity.js';
 import { createLog } from './log.js';
 import type { Log } from './log.js';
+import type { Metrics } from './metrics.js';
 import { startServer } from './server.js';
 import type { Server } from './server.js';
 import type { Storage } from './storage/port.js';
@@ -21,10 +23,14 @@ export interface ServeParts {
   /** Prints the one line that says it is ready. */
   readonly print: (line: string) => void;
   readonly complain: (line: string) => void;
+  readonly version: string;
 }
 
 /** Resolves to the exit code, when the server has ended. */
-export async function serve(config: ServeConfig, { openStorage, print, complain }: ServeParts): Promise<number> {
+export async function serve(
+  config: ServeConfig,
+  { openStorage, print, complain, version }: ServeParts,
+): Promise<number> {
   const log = createLog(config.logLevel, config.logFormat);
   // From the first moment on: a signal that comes early ends the server as soon as it stands.
   const stopped = stopSignal();
@@ -38,12 +44,14 @@ export async function serve(config: ServeConfig, { openStorage, print, complain 
     const { host, port, blockMs, timeoutMs } = config;
     const clock = systemClock;
     const server = await startServer({ storage, passwords, identity, host, port, blockMs, timeoutMs, clock, log });
+    const closeViews = await openViews(config, server, version, log);
     const stopRereading = rereadOnHangup(config, parts);
     print(`parley server listening on ${server.address} ${server.fingerprint}`);
     log.info({ address: server.address, dataDir: config.dataDir }, 'ready');
     await warnWhenNobodyCanLogIn(config, parts);
     const code = await runUntil(stopped, server, log);
     stopRereading();
+    await closeViews();
     return code;
   } catch (thrown) {
     complain(`server: ${cannotStart(thrown, config)}`);
@@ -51,6 +59,37 @@ export async function serve(config: ServeConfig, { openStorage, print, complain 
   } finally {
     await storage?.close();
   }
+}
+
+/** What the operator looks through: the socket in the data directory, and metrics when asked for. The returned function closes them. */
+async function openViews(
+  { dataDir, metrics: where }: ServeConfig,
+  server: Server,
+  version: string,
+  log: Log,
+): Promise<() => Promise<void>> {
+  const clock = systemClock;
+  const parts = { server, version, startedAt: clock.epochMs(), startedMs: clock.monotonicMs(), clock, log };
+  const admin = await openAdminSocket(dataDir, parts).catch((thrown: unknown) => {
+    const { code, message: reason } = toParleyError(thrown);
+    log.warn({ code, reason }, 'server status, kick and unlock will not work');
+  });
+  let metrics: Metrics | undefined;
+  if (where !== undefined) {
+    try {
+      // Loaded only when it is wanted.
+      const { startMetrics } = await import('./metrics.js');
+      metrics = await startMetrics({ ...where, server, version, log });
+      log.info({ address: metrics.address }, 'metrics are shown');
+    } catch (error) {
+      await admin?.close();
+      await server.close();
+      throw error;
+    }
+  }
+  return async () => {
+    await Promise.all([admin?.close(), metrics?.close()]);
+  };
 }
 
 async function runUntil(stopped: Promise<NodeJS.Signals>, server: Server, log: Log): Promise<number> {

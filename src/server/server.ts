@@ -27,6 +27,8 @@ export interface Server {
   readonly fingerprint: string;
   /** Connections that stand now, logged in or not. */
   connections(): number;
+  /** Connections that were refused because there were too many. */
+  refused(): number;
   /** Accepts no more, finishes what was begun, tells everyone, and ends all connections. Idempotent. */
   close(): Promise<void>;
 }
@@ -60,6 +62,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     address: formatAddress(running.host, running.port),
     fingerprint: formatFingerprint(identity.fingerprint),
     connections: () => running.size,
+    refused: () => running.refused,
     close: () => (closing ??= close()),
   };
 }

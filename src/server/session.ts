@@ -56,6 +56,8 @@ export class Session {
   focus: Focus | undefined = undefined;
   /** The first of the presence's news that this session is told. */
   newsFrom = 0;
+  /** When it began, in epoch milliseconds. */
+  readonly since: number;
   /** Monotonic milliseconds. */
   lastActiveMs: number;
   /** Messages of one sender are prepared one after the other, so that they are stored in the order they came. */
@@ -71,6 +73,7 @@ export class Session {
     this.origin = origin;
     this.connection = connection;
     this.pump = pump;
+    this.since = clock.epochMs();
     this.lastActiveMs = clock.monotonicMs();
     this.introductions = new RateLimit(INTRODUCTIONS_PER_MINUTE, clock);
     this.probes = new RateLimit(PROBES_PER_MINUTE, clock);

@@ -115,6 +115,22 @@ export class Sessions {
     return ending.finally(() => this.#ending.delete(ending));
   }
 
+  /**
+   * Ends the user's session by the operator's will, with every token that could resume one; false when there is none. A login or
+   * resume of the same user that is being decided comes first.
+   * @throws ParleyError DISK_FULL when the tokens could not be revoked
+   */
+  kick(userId: UserId): Promise<boolean> {
+    return this.#deciding.run(userId, async () => {
+      const standing = this.#services.presence.get(userId);
+      if (standing === undefined) return false;
+      await this.end(standing, 'kicked');
+      // It did so already, unless the disk was full: then the operator has to know.
+      await this.#services.storage.revokeResumeTokens(userId);
+      return true;
+    });
+  }
+
   /** Ends all sessions because the server stops; resolves when their connections are closed and everything is written. */
   async endAll(): Promise<void> {
     await Promise.all(this.#services.presence.sessions().map((session) => this.end(session, 'stopping')));

@@ -3,12 +3,11 @@ import fc from 'fast-check';
 import { z } from 'zod';
 import { typedCommands } from '../../src/client/catalog.js';
 import { jsonLine } from '../../src/client/json.js';
-import { errorJson } from '../../src/client/output.js';
 import { renderEvent, renderResult } from '../../src/client/render.js';
 import { displayWidth, makeStyle, table } from '../../src/client/style.js';
 import { durationText, rangesText, safetyNumberText, sizeText, timeText } from '../../src/client/units.js';
 import { defineCommand } from '../../src/protocol/command.js';
-import { ParleyError } from '../../src/protocol/errors.js';
+import { ParleyError, errorJson } from '../../src/protocol/errors.js';
 import { faceEvent } from '../../src/protocol/events.js';
 
 const plain = makeStyle(false);

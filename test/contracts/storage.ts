@@ -644,6 +644,20 @@ export function storageContract(open: () => Promise<{ storage: Storage; dispose:
     expect(await storage.getSetting('key')).to.equal('two');
   });
 
+  it('counts users, files and what is not acknowledged', async () => {
+    expect(await storage.countAll()).to.deep.equal({ users: 3, files: 0 });
+    expect(await storage.countUndelivered()).to.equal(0);
+    await storage.registerFile(file(alice, 'a'));
+    await storage.appendMessages([message(alice, [bob, carol]), message(alice, [bob]), message(bob, [alice])]);
+    expect(await storage.countAll()).to.deep.equal({ users: 3, files: 1 });
+    expect(await storage.countUndelivered()).to.equal(4);
+    await storage.acknowledge(bob.id, 1);
+    expect(await storage.countUndelivered()).to.equal(3);
+    await storage.removeUser(carol.id);
+    expect(await storage.countUndelivered()).to.equal(2);
+    expect((await storage.countAll()).users).to.equal(2);
+  });
+
   it('is whole, and refuses everything once closed', async () => {
     expect(await storage.integrityOk()).to.equal(true);
     await storage.close();

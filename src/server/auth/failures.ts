@@ -13,9 +13,15 @@ export interface FailureRule {
   readonly maxKeys: number;
 }
 
+interface Failure {
+  readonly at: number;
+  /** What it was about, to be taken back by. */
+  readonly about: string;
+}
+
 interface Entry {
-  /** When, the latest last; no more than the rule lets happen within a window. */
-  failures: number[];
+  /** The latest last; no more than the rule lets happen within a window. */
+  failures: Failure[];
   blockedUntil: number;
 }
 
@@ -63,10 +69,11 @@ export class FailureCounter {
     else this.#underWay.delete(key);
   }
 
-  fail(key: string, now: number): void {
+  /** `about` lets `withdraw` find it again. */
+  fail(key: string, now: number, about = ''): void {
     const { limit, blockMs, forgiving } = this.#rule;
     const before = this.#entries.get(key);
-    const failures = [...this.#recent(before, now), now];
+    const failures = [...this.#recent(before, now), { at: now, about }];
     const entry: Entry = { failures, blockedUntil: before?.blockedUntil ?? -Infinity };
     if (failures.length >= limit) {
       entry.blockedUntil = now + blockMs(failures.length);
@@ -82,12 +89,41 @@ export class FailureCounter {
     this.#entries.delete(key);
   }
 
-  #recent(entry: Entry | undefined, now: number): number[] {
-    return entry === undefined ? [] : entry.failures.filter((at) => now - at < this.#rule.windowMs);
+  /** The same for every key that matches; returns whether one was blocked. Looks at all of them. */
+  resetWhere(matches: (key: string) => boolean, now: number): boolean {
+    let wasBlocked = false;
+    for (const [key, { blockedUntil }] of this.#entries) {
+      if (!matches(key)) continue;
+      wasBlocked ||= blockedUntil > now;
+      this.#entries.delete(key);
+    }
+    return wasBlocked;
+  }
+
+  /**
+   * Failures about this do not count any more, whatever their key; a block that the others do not bear ends. Returns whether one did.
+   * Looks at all keys. Only for counts whose blocks do not use failures up.
+   */
+  withdraw(about: string, now: number): boolean {
+    let wasBlocked = false;
+    for (const [key, entry] of this.#entries) {
+      if (!entry.failures.some((failure) => failure.about === about)) continue;
+      entry.failures = entry.failures.filter((failure) => failure.about !== about);
+      if (entry.blockedUntil > now && this.#recent(entry, now).length < this.#rule.limit) {
+        wasBlocked = true;
+        entry.blockedUntil = -Infinity;
+      }
+      if (entry.failures.length === 0 && entry.blockedUntil <= now) this.#entries.delete(key);
+    }
+    return wasBlocked;
+  }
+
+  #recent(entry: Entry | undefined, now: number): Failure[] {
+    return entry === undefined ? [] : entry.failures.filter(({ at }) => now - at < this.#rule.windowMs);
   }
 
   #isOver(entry: Entry, now: number): boolean {
-    return entry.blockedUntil <= now && now - (entry.failures.at(-1) ?? -Infinity) >= this.#rule.windowMs;
+    return entry.blockedUntil <= now && now - (entry.failures.at(-1)?.at ?? -Infinity) >= this.#rule.windowMs;
   }
 
   /** What is over goes from the front; beyond the cap what failed longest ago, and of the oldest rather one that is not blocked. */

@@ -112,6 +112,7 @@ export class Lockout {
     const retryAfterSeconds = this.#retryAfter(counts);
     if (retryAfterSeconds !== undefined) return { kind: 'locked', retryAfterSeconds };
     for (const { counter, key } of counts) counter.begin(key);
+    const about = nameKey(attempt.account);
     let settled = false;
     return {
       kind: 'allowed',
@@ -121,22 +122,41 @@ export class Lockout {
         const now = this.#now();
         for (const { counter, key, inARow } of counts) {
           counter.end(key);
-          if (outcome === 'failure') counter.fail(key, now);
+          if (outcome === 'failure') counter.fail(key, now, about);
           if (outcome === 'success' && inARow) counter.reset(key);
         }
       },
     };
   }
 
+  /**
+   * Takes back every failure of this account: its counts from any address, by any device and by strangers go, and of an address's
+   * count what this account added. An address stays blocked when its failures on other accounts suffice for that: who tried many
+   * names is not let off for one of them. Returns whether a block ended.
+   */
+  unlock(account: string): boolean {
+    const now = this.#now();
+    const name = nameKey(account);
+    // No address and no device has a line break in it.
+    const ofAccount = (key: string): boolean => key.slice(key.indexOf('\n') + 1) === name;
+    const ended = [
+      this.#pairs.resetWhere(ofAccount, now),
+      this.#devices.resetWhere(ofAccount, now),
+      this.#accounts.resetWhere((key) => key === name, now),
+      this.#addresses.withdraw(name, now),
+    ];
+    return ended.includes(true);
+  }
+
   #counts({ account, address, knownDevice }: LoginAttempt): Count[] {
     const from = addressKey(address);
     const name = nameKey(account);
     return [
-      { counter: this.#pairs, key: `${from} ${name}`, inARow: true },
+      { counter: this.#pairs, key: `${from}\n${name}`, inARow: true },
       { counter: this.#addresses, key: from, inARow: false },
       knownDevice === undefined
         ? { counter: this.#accounts, key: name, inARow: false }
-        : { counter: this.#devices, key: `${knownDevice} ${name}`, inARow: true },
+        : { counter: this.#devices, key: `${knownDevice}\n${name}`, inARow: true },
     ];
   }
 

@@ -1,7 +1,7 @@
 /** Which handler answers which command. The compiler says which is missing. */
 import type { CommandSpec, Handlers, IncomingCall } from '../../protocol/command.js';
 import type { serverCommands } from '../../protocol/commands/server.js';
-import { ParleyError } from '../../protocol/errors.js';
+import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { Context } from '../context.js';
 import { MAX_WAITING_ANSWERS } from '../limits.js';
 import { tellable } from '../tellable.js';
@@ -92,8 +92,11 @@ export async function answer(
   const handle = handlers[spec.name as keyof AfterLogin] as AnyHandler;
   const work = async (): Promise<object> => {
     try {
-      return await handle(params, context, call);
+      const result = await handle(params, context, call);
+      services.tally.answers.add(spec.name, 'ok');
+      return result;
     } catch (thrown) {
+      services.tally.answers.add(spec.name, toParleyError(thrown).code);
       throw tellable(thrown, services.log, { command: spec.name, user: session.user.name });
     }
   };

@@ -326,8 +326,25 @@ export interface SettingStore {
   setSetting(key: string, value: string): Promise<void>;
 }
 
+/** For the server's operator. */
+export interface CensusStore {
+  /** How many there are; costs the same as reading an index of them. */
+  countAll(): Promise<{ readonly users: number; readonly files: number }>;
+  /** Entries of all inboxes that are not acknowledged; reads a row of every user. */
+  countUndelivered(): Promise<number>;
+}
+
 export interface Storage
-  extends UserStore, DeviceStore, ResumeTokenStore, BlockStore, MessageStore, GroupStore, FileStore, SettingStore {
+  extends
+    UserStore,
+    DeviceStore,
+    ResumeTokenStore,
+    BlockStore,
+    MessageStore,
+    GroupStore,
+    FileStore,
+    SettingStore,
+    CensusStore {
   /** Whether what is stored is whole; reads everything, so it may take long. */
   integrityOk(): Promise<boolean>;
   /** May be called more than once. Every other verb rejects with INTERNAL afterwards. */

@@ -3,6 +3,7 @@ import type { Storage } from './port.js';
 import { lockDataDir, prepareDataDir } from './data-dir.js';
 import { migrate } from './migrate.js';
 import { blockStore } from './sqlite-blocks.js';
+import { censusStore } from './sqlite-census.js';
 import { SqliteConnection } from './sqlite-connection.js';
 import { deviceStore, resumeTokenStore } from './sqlite-devices.js';
 import { fileStore } from './sqlite-files.js';
@@ -50,6 +51,7 @@ async function openStorage(path: string, unlock: () => void): Promise<Storage> {
       ...groupStore(db),
       ...fileStore(db),
       ...settingStore(db),
+      ...censusStore(db),
       integrityOk: () => db.read(() => db.isIntact()),
       close: () => {
         db.close();

@@ -203,4 +203,56 @@ describe('lockout', () => {
       expect(fail(attempt('bob'), 4)).to.deep.equal(['failure', 'failure', 'failure', 60]);
     });
   });
+
+  describe('unlocking an account', () => {
+    const allowed = (what: LoginAttempt): boolean => lockout.retryAfterSeconds(what) === undefined;
+
+    it('ends its blocks from everywhere, by every device, and says whether there was one', () => {
+      fail(attempt('alice'), 3);
+      fail(attempt('alice', '192.0.2.1'), 3);
+      fail(attempt('alice', '192.0.2.2', DEVICE), 3);
+      expect(lockout.unlock('ALICE')).to.equal(true);
+      expect(lockout.unlock('alice')).to.equal(false);
+      expect(fail(attempt('alice'), 4)).to.deep.equal(['failure', 'failure', 'failure', 60]);
+      expect(allowed(attempt('alice', '192.0.2.1'))).to.equal(true);
+      expect(allowed(attempt('alice', '192.0.2.2', DEVICE))).to.equal(true);
+    });
+
+    it('lets strangers try again at once after an attack from many addresses', () => {
+      for (let n = 0; n < 110; n++) {
+        fail(attempt('alice', address(n)), 1);
+        if (n >= 100) now += 15 * MINUTE;
+      }
+      expect(allowed(attempt('alice', '192.0.2.9'))).to.equal(true);
+      fail(attempt('alice', '192.0.2.8'), 1);
+      expect(allowed(attempt('alice', '192.0.2.9'))).to.equal(false);
+      expect(lockout.unlock('alice')).to.equal(true);
+      expect(fail(attempt('alice', '192.0.2.9'), 2)).to.deep.equal(['failure', 'failure']);
+    });
+
+    it('leaves others as they are, whatever their names', () => {
+      for (const name of ['bob', 'x alice', 'alice x', '127.0.0.1\nalice', 'malice']) {
+        fail(attempt(name), 3);
+        expect(lockout.unlock('alice'), name).to.equal(false);
+        expect(allowed(attempt(name)), name).to.equal(false);
+        now += 20 * MINUTE;
+      }
+    });
+
+    it('takes from an address what this account added, and no more', () => {
+      // One address, five accounts, two failures each: blocked as a whole.
+      for (const name of ['alice', 'b', 'c', 'd', 'e']) fail(attempt(name), 2);
+      expect(allowed(attempt('somebody'))).to.equal(false);
+      expect(lockout.unlock('alice')).to.equal(true);
+      expect(allowed(attempt('somebody'))).to.equal(true);
+      // Eight are left; two more block again, and now the others alone suffice.
+      fail(attempt('f'), 2);
+      expect(allowed(attempt('somebody'))).to.equal(false);
+      now += BLOCK;
+      fail(attempt('alice'), 1);
+      expect(allowed(attempt('somebody'))).to.equal(false);
+      expect(lockout.unlock('alice')).to.equal(false);
+      expect(allowed(attempt('somebody'))).to.equal(false);
+    });
+  });
 });
