@@ -6,7 +6,7 @@ const at = timestamp;
 const user = z.string();
 
 /** A message as it lies in the recipient's log; `position` counts 1, 2, 3 … for each recipient. */
-const pushedMessage = z.object({
+export const pushedMessage = z.object({
   type: z.enum(['message', 'broadcast', 'group']),
   position: z.number().int().min(1),
   id: messageId,

@@ -24,7 +24,9 @@ import type { Log } from './log.js';
 import { assemble } from './parts.js';
 import type { AgentParts, PartsOptions } from './parts.js';
 import { privateHandlers } from './privatehandlers.js';
+import { OutboxEntries } from './outboxentries.js';
 import { PrivateLog } from './privatelog.js';
+import { ReceivedLog } from './receivedlog.js';
 import { sessionHandlers } from './sessionhandlers.js';
 import { ShareIndex } from './shareindex.js';
 import { within } from './waiting.js';
@@ -79,9 +81,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       Pins.open(options.home),
       ShareIndex.open(options.home),
     ]);
-    // Last, for it is a file that stays open.
-    const privateLog = await PrivateLog.open(options.home);
-    agent = new Agent(options, clock, control, { identity, pins, privateLog, index });
+    // Last, for they are files that stay open.
+    const logs = await openLogs(options.home);
+    agent = new Agent(options, clock, control, { identity, pins, ...logs, index });
     opened.resolve(agent);
     return agent;
   } catch (thrown) {
@@ -92,13 +94,33 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
-type Opened = Pick<PartsOptions, 'identity' | 'pins' | 'privateLog' | 'index'>;
+type Logs = Pick<PartsOptions, 'privateLog' | 'received' | 'outboxEntries'>;
+type Opened = Pick<PartsOptions, 'identity' | 'pins' | 'index'> & Logs;
+
+async function openLogs(home: string): Promise<Logs> {
+  const opened: { close(): Promise<void> }[] = [];
+  const keep = <T extends { close(): Promise<void> }>(log: T): T => {
+    opened.push(log);
+    return log;
+  };
+  try {
+    return {
+      privateLog: keep(await PrivateLog.open(home)),
+      received: keep(await ReceivedLog.open(home)),
+      outboxEntries: keep(await OutboxEntries.open(home)),
+    };
+  } catch (error) {
+    await Promise.all(opened.map((log) => log.close()));
+    throw error;
+  }
+}
 
 export class Agent {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #control: Control;
   readonly #parts: AgentParts;
+  readonly #received: ReceivedLog;
   readonly #faces: FaceServer;
   readonly #ended = deferred<ParleyError | undefined>();
   /** Resolves once everything is closed; with the reason when neither logout nor `close` was why. Never rejects. */
@@ -114,6 +136,7 @@ export class Agent {
     this.#clock = clock;
     this.#log = log;
     this.#control = control;
+    this.#received = opened.received;
     this.#parts = assemble({
       ...opened,
       home,
@@ -217,16 +240,18 @@ export class Agent {
   }
 
   async #endParts(): Promise<void> {
-    const { renewal, downloads, chats, session, peers, library, privateLog } = this.#parts;
+    const { renewal, downloads, chats, session, peers, library, privateLog, outbox, receiver } = this.#parts;
     // Private messages that still come are this account's: it stays until the chats are over.
     this.#cancelStandby();
     this.#control.stopListening();
     renewal.stop();
     await Promise.all([downloads.close(), chats.close()]);
     this.#phase = { kind: 'closing' };
+    await outbox.close();
     await session.end();
+    receiver.close();
     await peers.close();
-    await Promise.all([library.close(), privateLog.close()]);
+    await Promise.all([library.close(), privateLog.close(), this.#received.close()]);
   }
 
   async #close(reason: ParleyError | undefined): Promise<void> {

@@ -1,10 +1,9 @@
 /** Answers faces: with the agent's own handlers, and by handing commands on to the server. */
-import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
 import type { CommandSpec, IncomingCall } from '../../protocol/command.js';
 import { agentCommands } from '../../protocol/commands/agent.js';
 import { serverCommands } from '../../protocol/commands/server.js';
 import type { Connection } from '../../protocol/connection.js';
+import { forward } from './forward.js';
 import type { AgentHandlers, FaceCall } from './handlers.js';
 import type { AgentParts } from './parts.js';
 
@@ -12,9 +11,6 @@ type AnyHandler = (params: unknown, context: FaceCall, call: IncomingCall) => Pr
 
 /** These show nothing that the user did. */
 const NO_ACTIVITY: ReadonlySet<string> = new Set(['login', 'logout', 'listen']);
-
-const named = z.object({ user: z.string() });
-const filed = z.object({ file: z.string() });
 
 export class FaceServer {
   readonly #parts: AgentParts;
@@ -44,31 +40,12 @@ export class FaceServer {
   }
 
   async #answer(face: Connection, spec: CommandSpec, params: unknown, call: IncomingCall): Promise<object> {
-    if (spec.place === 'server') return this.#forward(spec, params, call);
+    if (spec.place === 'server')
+      return forward(spec, params as Readonly<Record<string, unknown>>, { parts: this.#parts, face, call });
     const handler = this.#handlers[spec.name];
     if (handler === undefined) throw new Error(`nothing answers ${spec.name}`);
     if (!NO_ACTIVITY.has(spec.name)) this.#parts.renewal.touch();
     return handler(params, { face }, call);
-  }
-
-  /** Hands a command on to the server. A message gets its id here, so that sending it again is harmless. */
-  async #forward(spec: CommandSpec, params: unknown, { signal }: IncomingCall): Promise<object> {
-    const { session } = this.#parts;
-    if (spec.name === 'message' || spec.name === 'broadcast') {
-      const id = randomBytes(16).toString('hex');
-      return (await session.callAgain(spec, { id, ...(params as object) }, { signal })) as object;
-    }
-    const result = (await session.call(spec, params, { signal })) as object;
-    await this.#follow(spec.name, result);
-    return result;
-  }
-
-  /** What some commands of the server mean for this agent. */
-  async #follow(command: string, result: object): Promise<void> {
-    const { peers, library } = this.#parts;
-    if (command === 'block') peers.block(named.parse(result).user);
-    else if (command === 'unblock') peers.unblock(named.parse(result).user);
-    else if (command === 'unregister') await library.removeFile(filed.parse(result).file);
   }
 }
 

@@ -1,10 +1,13 @@
 /** The inbox: what the server keeps for this user and the private messages kept here, as one list. */
 import { serverCommands } from '../../protocol/commands/server.js';
+import { toParleyError } from '../../protocol/errors.js';
 import type { StoredMessage } from '../../protocol/commands/server/history.js';
 import { MAX_INBOX_PAGE } from '../../protocol/limits.js';
 import { nameKey } from '../../protocol/values.js';
+import type { Log } from './log.js';
 import type { KeptMessage, PrivateLog } from './privatelog.js';
 import type { Session } from './session.js';
+import type { Standing } from './standing.js';
 
 /** Read messages that are shown without a limit given: a screenful, so that what was said before is seen. */
 const DEFAULT_MESSAGES = 50;
@@ -44,7 +47,7 @@ export async function readInbox(question: InboxQuestion, sources: InboxSources):
 /** Notes that messages were shown to a person. What is asked next is asked behind this, so nothing is shown as unread twice. */
 export async function markShown(
   messages: readonly Pick<StoredMessage, 'id' | 'kind'>[],
-  { session, privateLog }: Pick<InboxSources, 'session' | 'privateLog'>,
+  { session, privateLog, standing }: Pick<InboxSources, 'session' | 'privateLog'> & { standing: Standing },
 ): Promise<void> {
   const ids = (wanted: boolean): string[] =>
     messages.filter(({ kind }) => (kind === 'private') === wanted).map(({ id }) => id);
@@ -52,14 +55,17 @@ export async function markShown(
   const kept = privateLog.markRead(ids(true));
   for (let at = 0; at < relayed.length; at += MARKED_AT_ONCE * MAX_INBOX_PAGE) {
     const pages = Array.from({ length: MARKED_AT_ONCE }, (_, page) => at + page * MAX_INBOX_PAGE);
-    await Promise.all(
+    const answers = await Promise.all(
       pages
         .map((start) => relayed.slice(start, start + MAX_INBOX_PAGE))
         .filter(({ length }) => length > 0)
         .map((page) => session.call(serverCommands.markRead, { ids: page })),
     );
+    const last = answers.at(-1);
+    if (last !== undefined) standing.setUnread(last.unread);
   }
   await kept;
+  if (relayed.length < messages.length) standing.publish();
 }
 
 /** The newest that fit, newest first. */
@@ -141,6 +147,19 @@ async function historyPage(
   return messages;
 }
 
-function asStored({ id, from, to, text, sentAt, unread }: KeptMessage): StoredMessage {
+/** A private message as it is shown. */
+export function asStored({ id, from, to, text, sentAt, unread }: KeptMessage): StoredMessage {
   return { id, kind: 'private', from, to, text, sentAt, unread };
+}
+
+/** Marks what a person was shown, when somebody was there to see it. Does not wait. */
+export function noteShown(
+  shown: Parameters<typeof markShown>[0],
+  parts: Parameters<typeof markShown>[1] & { readonly log: Log },
+): void {
+  if (shown.length === 0) return;
+  markShown(shown, parts).catch((thrown: unknown) => {
+    // They stay unread, and are shown once more.
+    parts.log.debug({ reason: toParleyError(thrown).message }, 'could not mark messages as read');
+  });
 }

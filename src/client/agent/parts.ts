@@ -10,16 +10,22 @@ import type { Pins } from '../../p2p/pins.js';
 import { Provider } from '../../p2p/provider.js';
 import type { Account } from './account.js';
 import type { Address } from './address.js';
+import { assembleDelivery } from './delivery.js';
 import { Downloads } from './downloads.js';
 import { FaceEvents } from './faceevents.js';
 import { Library } from './library.js';
 import type { Log } from './log.js';
+import type { Outbox } from './outbox.js';
+import type { OutboxEntries } from './outboxentries.js';
 import { Peers } from './peers.js';
 import { PrivateChats } from './privatechats.js';
 import type { PrivateLog } from './privatelog.js';
+import type { ReceivedLog } from './receivedlog.js';
+import type { Receiver } from './receiver.js';
 import { Renewal } from './renewal.js';
 import { Session } from './session.js';
 import type { ShareIndex } from './shareindex.js';
+import type { Standing } from './standing.js';
 import { Transfers } from './transfers.js';
 
 export interface PartsOptions {
@@ -31,6 +37,8 @@ export interface PartsOptions {
   readonly identity: Identity;
   readonly pins: Pins;
   readonly privateLog: PrivateLog;
+  readonly received: ReceivedLog;
+  readonly outboxEntries: OutboxEntries;
   readonly index: ShareIndex;
   /** @throws ParleyError LOGIN_REQUIRED */
   readonly account: () => Account;
@@ -46,6 +54,9 @@ export interface AgentParts {
   readonly events: FaceEvents;
   readonly renewal: Renewal;
   readonly privateLog: PrivateLog;
+  readonly outbox: Outbox;
+  readonly receiver: Receiver;
+  readonly standing: Standing;
   readonly peers: Peers;
   readonly chats: PrivateChats;
   readonly library: Library;
@@ -59,7 +70,8 @@ export function assemble(options: PartsOptions): AgentParts {
   const { clock, log, identity, pins, privateLog, account } = options;
   const spread = options.random === undefined ? {} : { random: options.random };
   const events = new FaceEvents(clock);
-  const session = new Session({
+  const { hooks, ...delivery } = assembleDelivery({ ...options, events, session: () => session });
+  const session: Session = new Session({
     identity,
     pins,
     clock,
@@ -67,50 +79,35 @@ export function assemble(options: PartsOptions): AgentParts {
     ...spread,
     prepare: (connection) =>
       connection.serve(clientCommands, (_spec, params) => {
-        peers.expect(params as ParamsOf<typeof clientCommands.expectPeer>);
+        links.peers.expect(params as ParamsOf<typeof clientCommands.expectPeer>);
         return Promise.resolve({});
       }),
-    onEvent: (event) => {
-      if (event.type !== 'focus') events.publish(event);
-    },
+    ...hooks,
     onResumed: options.onResumed,
-    onLost: () => events.notice('CONNECTION_LOST'),
     onEnded: options.onEnded,
   });
   const library = new Library({ home: options.home, clock, log, session, events, index: options.index });
   const provider = new Provider({ shares: library, clock });
+  const links = assembleLinks(options, { session, events, provider, standing: delivery.standing });
+  const transfers = new Transfers({ clock, events, provider });
+  const downloads = new Downloads({ clock, session, library, peers: links.peers, transfers, log, account });
+  const isNeeded = (): boolean => library.offers || transfers.active;
+  const renewal = new Renewal({ session, clock, ...spread, isNeeded });
+  const sharing = { library, transfers, downloads };
+  return { clock, log, pins, session, events, renewal, privateLog, ...delivery, ...links, ...sharing, account };
+}
+
+/** Direct links, and who they are for. */
+function assembleLinks(
+  { identity, pins, clock, log, listen, privateLog, account }: PartsOptions,
+  { session, events, provider, standing }: Pick<AgentParts, 'session' | 'events' | 'standing'> & { provider: Provider },
+): Pick<AgentParts, 'peers' | 'chats'> {
   const onLink = (link: PeerLink): void => {
     if (link.purpose === 'transfer') provider.serve(link.peer, link.connection);
     else chats.accept(link);
   };
-  const peers: Peers = new Peers({
-    identity,
-    pins,
-    clock,
-    log,
-    session,
-    listen: options.listen,
-    onLink,
-    onProblem: () => events.notice('NOT_REACHABLE', { text: peers.problem }),
-  });
-  const chats: PrivateChats = new PrivateChats({ identity, pins, log, session, peers, events, privateLog, account });
-  const transfers = new Transfers({ clock, events, provider });
-  const downloads = new Downloads({ clock, session, library, peers, transfers, log, account });
-  const isNeeded = (): boolean => library.offers || transfers.active;
-  const renewal = new Renewal({ session, clock, ...spread, isNeeded });
-  return {
-    clock,
-    log,
-    pins,
-    session,
-    events,
-    renewal,
-    privateLog,
-    peers,
-    chats,
-    library,
-    transfers,
-    downloads,
-    account,
-  };
+  const onProblem = (): void => events.notice('NOT_REACHABLE', { text: peers.problem });
+  const peers: Peers = new Peers({ identity, pins, clock, log, session, listen, onLink, onProblem });
+  const chats = new PrivateChats({ identity, pins, log, session, peers, events, privateLog, standing, account });
+  return { peers, chats };
 }

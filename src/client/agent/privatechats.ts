@@ -16,6 +16,7 @@ import type { Account } from './account.js';
 import type { Peers } from './peers.js';
 import type { PrivateLog } from './privatelog.js';
 import type { Session } from './session.js';
+import type { Standing } from './standing.js';
 
 export interface PrivateChatsOptions {
   readonly identity: Identity;
@@ -25,6 +26,7 @@ export interface PrivateChatsOptions {
   readonly peers: Peers;
   readonly events: FaceEvents;
   readonly privateLog: PrivateLog;
+  readonly standing: Standing;
   readonly account: () => Account;
 }
 
@@ -56,10 +58,11 @@ export class PrivateChats {
 
   /**
    * Opens a chat.
-   * @throws ParleyError SELF, PRIVATE_EXISTS, UNKNOWN_USER, USER_OFFLINE, BLOCKED, PEER_UNREACHABLE, KEY_CHANGED
+   * @throws ParleyError SELF, PRIVATE_EXISTS, UNKNOWN_USER, USER_OFFLINE, BLOCKED, IN_FOCUS_GROUP, PEER_UNREACHABLE, KEY_CHANGED
    */
   async start(user: string, signal: AbortSignal): Promise<KeyView> {
     this.#notMyself(user);
+    this.#options.standing.checkOutside();
     const key = nameKey(user);
     if (this.#find(user) !== undefined || this.#starting.has(key)) throw new ParleyError('PRIVATE_EXISTS', { user });
     this.#starting.add(key);
@@ -78,10 +81,11 @@ export class PrivateChats {
 
   /**
    * Sends a message; done when the other end keeps it.
-   * @throws ParleyError EMPTY_MESSAGE, MESSAGE_TOO_LONG, SELF, UNKNOWN_USER, NO_PRIVATE_LINK, PEER_UNREACHABLE
+   * @throws ParleyError EMPTY_MESSAGE, MESSAGE_TOO_LONG, SELF, IN_FOCUS_GROUP, UNKNOWN_USER, NO_PRIVATE_LINK, PEER_UNREACHABLE
    */
   async send(user: string, text: string, signal: AbortSignal): Promise<PrivateMessage> {
     this.#notMyself(user);
+    this.#options.standing.checkOutside();
     parseMessageText(text);
     const chat = this.#find(user) ?? (await this.#none(user));
     return chat.send(text, { signal });
@@ -164,14 +168,16 @@ export class PrivateChats {
 
   /** Durable before it is acknowledged; shown once. */
   async #keep(peer: string, { id, text, sentAt }: PrivateMessage): Promise<void> {
-    const { account, privateLog, events, log } = this.#options;
+    const { account, privateLog, events, standing, log } = this.#options;
     const own = account();
     // Their clock says when it was sent, but not that it is still to come.
     const at = sentAt < events.now() ? sentAt : events.now();
     const kept = { account: accountKey(own), id, from: peer, to: own.user, text, sentAt: at };
     try {
       const isNew = await privateLog.append(kept);
-      if (isNew) events.publish({ type: 'private', id, from: peer, to: own.user, text, at });
+      if (!isNew || standing.holds(id, peer)) return;
+      events.publish({ type: 'private', id, from: peer, to: own.user, text, at });
+      standing.publish();
     } catch (thrown) {
       log.error({ reason: toParleyError(thrown).message }, 'a private message could not be kept');
       throw thrown;

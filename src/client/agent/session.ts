@@ -1,4 +1,4 @@
-/** The user's session with the server: login, reconnect and resume, pushed messages once each and in order. */
+/** The user's session with the server: login, reconnect and resume, calls that are tried again. */
 import type { Identity } from '../../protocol/certificate.js';
 import type { Clock } from '../../protocol/clock.js';
 import type { CommandSpec, ParamsIn, ResultOf } from '../../protocol/command.js';
@@ -10,20 +10,19 @@ import type { Deferred } from '../../protocol/deferred.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { ErrorCode } from '../../protocol/errors.js';
 import { serverEvent } from '../../protocol/events.js';
-import type { ServerEvent } from '../../protocol/events.js';
+import type { PushedMessage, ServerEvent } from '../../protocol/events.js';
 import type { CallOptions } from '../../protocol/outgoing.js';
 import type { KeyFingerprint } from '../../protocol/values.js';
 import type { Pins } from '../../p2p/pins.js';
 import type { Address } from './address.js';
 import type { Log } from './log.js';
+import { TRY_DEADLINE_MS, withRetries } from './retry.js';
 import { connectServer, unreachable } from './serverlink.js';
 import { aborted, pause } from './waiting.js';
 
 /** First and longest pause before the next attempt to reconnect. */
 const MIN_BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 10_000;
-/** How long a message waits for the server to come back before it fails. */
-export const COMEBACK_MS = 5_000;
 /** How long logging out waits for the server. */
 const GOODBYE_MS = 2_000;
 /** Refusals after which resuming is pointless. */
@@ -51,8 +50,11 @@ export interface SessionOptions {
   readonly random?: () => number;
   /** Sets up what a new connection serves to the server. */
   readonly prepare: (connection: Connection) => void;
-  /** Each pushed event once. */
-  readonly onEvent: (event: ServerEvent) => void;
+  /** Messages as they are pushed: some come again on a new connection. */
+  readonly onMessage: (message: PushedMessage) => void;
+  readonly onEvent: (event: Exclude<ServerEvent, PushedMessage>) => void;
+  /** The session begins, or goes on, on a new connection; before anything else is done on it. */
+  readonly onBegan: (start: SessionStart, address: Address) => void;
   /** The session goes on, on a new connection. */
   readonly onResumed: (start: SessionStart) => void;
   readonly onLost: (reason: ParleyError) => void;
@@ -82,10 +84,6 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #stopped = new AbortController();
   #state: SessionState = { kind: 'out' };
-  /** The highest position that was taken, and the highest that the server knows to be taken. */
-  #taken = 0;
-  #acknowledged = 0;
-  #acknowledging = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -104,14 +102,9 @@ export class Session {
     this.#state = { kind: 'joining' };
     try {
       const { address, user, password, fingerprint } = credentials;
-      const start = await this.#begin(address, fingerprint, signal, (connection, options) =>
+      return await this.#begin(address, fingerprint, signal, (connection, options) =>
         connection.call(serverCommands.login, { user, password }, options),
       );
-      // What is pushed right behind the reply was taken already.
-      this.#taken = Math.max(this.#taken, start.acknowledged);
-      this.#acknowledged = start.acknowledged;
-      this.#acknowledge().catch(() => undefined);
-      return start;
     } finally {
       // `#begin` moved on when it went well.
       if ((this.#state as SessionState).kind === 'joining') this.#state = { kind: 'out' };
@@ -130,19 +123,36 @@ export class Session {
     throw new ParleyError('LOGIN_REQUIRED');
   }
 
-  /** As `call`, once more when the connection breaks and is back within COMEBACK_MS: for what is harmless to send twice. */
-  async callAgain<S extends CommandSpec>(
+  /**
+   * As `call`, and again when nobody answers, on this connection or the next: for what is harmless to ask twice.
+   * @param options.wasAsked is told before each try whether one before it may have reached the server
+   */
+  callAgain<S extends CommandSpec>(
     spec: S,
     params: ParamsIn<S>,
-    options: CallOptions = {},
+    { wasAsked, ...options }: CallOptions & { wasAsked?: (before: boolean) => void } = {},
   ): Promise<ResultOf<S>> {
-    try {
-      return await this.call(spec, params, options);
-    } catch (thrown) {
-      if (!(thrown instanceof ParleyError) || thrown.code !== 'SERVER_UNREACHABLE') throw thrown;
-      if (!(await this.#isBack(options.signal))) throw thrown;
-      return await this.call(spec, params, options);
-    }
+    let before = false;
+    const { signal = this.#stopped.signal } = options;
+    return withRetries(
+      () => {
+        wasAsked?.(before);
+        before ||= this.#state.kind === 'online';
+        return this.call(spec, params, { deadlineMs: TRY_DEADLINE_MS, ...options });
+      },
+      async (ms) => {
+        const over = new AbortController();
+        const back = this.#state.kind === 'away' ? [this.untilOnline(over.signal)] : [];
+        await Promise.race([pause(this.#options.clock, ms, AbortSignal.any([signal, over.signal])), ...back]);
+        over.abort();
+        signal.throwIfAborted();
+      },
+    );
+  }
+
+  /** Resolves when the session is on a connection, is over, or the signal aborts. */
+  async untilOnline(signal: AbortSignal): Promise<void> {
+    if (this.#state.kind === 'away') await Promise.race([this.#state.comeback.promise, aborted(signal)]);
   }
 
   /** Ends the session for good: logs out when the server can be reached, and stops trying when not. Idempotent. */
@@ -182,6 +192,7 @@ export class Session {
       both.throwIfAborted();
       if (!connection.isOpen) throw unreachable(address, 'it closed the connection');
       this.#state = { kind: 'online', connection, start, address };
+      this.#options.onBegan(start, address);
       void connection.closed.then((reason) => this.#lose(connection, reason));
       return start;
     } catch (thrown) {
@@ -218,10 +229,8 @@ export class Session {
           connection.call(serverCommands.resume, { token }, options),
         );
         log.info({}, 'session resumed');
-        this.#acknowledged = Math.min(start.acknowledged, this.#taken);
         this.#options.onResumed(start);
         away.comeback.resolve();
-        this.#acknowledge().catch(() => undefined);
         return;
       } catch (thrown) {
         const error = toParleyError(thrown);
@@ -240,18 +249,6 @@ export class Session {
     this.#options.onEnded(reason);
   }
 
-  async #isBack(signal: AbortSignal | undefined): Promise<boolean> {
-    if (this.#state.kind === 'online' && !this.#state.connection.isOpen) await this.#state.connection.closed;
-    const state = this.#state;
-    if (state.kind !== 'away') return state.kind === 'online';
-    const late = new AbortController();
-    const cancel = this.#options.clock.after(COMEBACK_MS, () => late.abort());
-    const given = signal === undefined ? late.signal : AbortSignal.any([late.signal, signal]);
-    await Promise.race([state.comeback.promise, aborted(given)]);
-    cancel();
-    return this.state.kind === 'online';
-  }
-
   #receive(value: unknown): void {
     const parsed = serverEvent.safeParse(value);
     if (!parsed.success) {
@@ -259,28 +256,7 @@ export class Session {
       return;
     }
     const event = parsed.data;
-    if ('position' in event) {
-      if (event.position > this.#taken) {
-        this.#taken = event.position;
-        this.#options.onEvent(event);
-      }
-      this.#acknowledge().catch(() => undefined); // The connection broke: the next one begins with what is unacknowledged.
-    } else this.#options.onEvent(event);
-  }
-
-  /** One acknowledgement at a time; each covers all that was taken by then. */
-  async #acknowledge(): Promise<void> {
-    if (this.#acknowledging) return;
-    this.#acknowledging = true;
-    try {
-      // The reply to login may be behind the first pushed message.
-      while (this.#taken > this.#acknowledged && this.#state.kind === 'online') {
-        const position = this.#taken;
-        await this.call(serverCommands.acknowledge, { position });
-        this.#acknowledged = Math.max(this.#acknowledged, position);
-      }
-    } finally {
-      this.#acknowledging = false;
-    }
+    if ('position' in event) this.#options.onMessage(event);
+    else this.#options.onEvent(event);
   }
 }

@@ -1,13 +1,13 @@
 /** Handlers about the session: login, logout, status, inbox, listen. */
-import type { ParamsOf } from '../../protocol/command.js';
+import type { IncomingCall, ParamsOf } from '../../protocol/command.js';
 import type { agentCommands } from '../../protocol/commands/agent.js';
-import { toParleyError } from '../../protocol/errors.js';
+import type { Connection } from '../../protocol/connection.js';
 import type { FaceEvent } from '../../protocol/events.js';
 import { fingerprintOf, formatFingerprint } from '../../protocol/certificate.js';
 import { formatAddress, parseAddress } from './address.js';
 import { afterReply } from './handlers.js';
 import type { HandlersOf } from './handlers.js';
-import { markShown, readInbox } from './inbox.js';
+import { noteShown, readInbox } from './inbox.js';
 import { accountKey } from './account.js';
 import type { Account } from './account.js';
 import type { AgentParts } from './parts.js';
@@ -72,16 +72,7 @@ export function sessionHandlers(
       return { messages };
     },
     listen: async ({ shows }, { face }, call) => {
-      const events = parts.events.subscribe(() => face.destroy());
-      call.signal.addEventListener('abort', () => events.end(), { once: true });
-      if (call.signal.aborted) events.end();
-      // Known before anybody listened, and true still.
-      const { problem } = parts.peers;
-      if (problem !== undefined) await call.emit(parts.events.makeNotice('NOT_REACHABLE', { text: problem }));
-      for await (const event of events) {
-        await call.emit(event);
-        if (shows === true) noteShown(asShown(event), parts);
-      }
+      await tellEvents(parts, face, shows === true, call);
       return {};
     },
   };
@@ -91,10 +82,19 @@ function asShown(event: FaceEvent): { id: string; kind: 'message' | 'broadcast' 
   return 'id' in event ? [{ id: event.id, kind: event.type }] : [];
 }
 
-function noteShown(shown: Parameters<typeof markShown>[0], parts: AgentParts): void {
-  if (shown.length === 0) return;
-  markShown(shown, parts).catch((thrown: unknown) => {
-    // They stay unread, and are shown once more.
-    parts.log.debug({ reason: toParleyError(thrown).message }, 'could not mark messages as read');
-  });
+/** Every event to a listening face, until it has heard enough. */
+async function tellEvents(parts: AgentParts, face: Connection, shows: boolean, call: IncomingCall): Promise<void> {
+  const events = parts.events.subscribe(() => face.destroy());
+  call.signal.addEventListener('abort', () => events.end(), { once: true });
+  if (call.signal.aborted) events.end();
+  // Known before anybody listened, and true still.
+  const { problem } = parts.peers;
+  if (problem !== undefined) await call.emit(parts.events.makeNotice('NOT_REACHABLE', { text: problem }));
+  const standing = shows ? parts.standing.event() : undefined;
+  if (standing !== undefined) await call.emit(standing);
+  for await (const event of events) {
+    if (event.type === 'standing' && !shows) continue;
+    await call.emit(event);
+    if (shows) noteShown(asShown(event), parts);
+  }
 }

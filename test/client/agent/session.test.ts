@@ -303,6 +303,7 @@ describe('client/agent session', () => {
       return done;
     });
     expect((await failed).code).to.equal('SERVER_UNREACHABLE');
+    expect((await failed).details['reason']).to.include('outbox');
   });
 
   it('stays logged in while it shares, and is logged out for doing nothing', async () => {
