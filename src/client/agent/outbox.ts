@@ -122,7 +122,8 @@ export class Outbox {
       entry.asking.add(settle);
       this.#failedRounds = 0;
       signal.addEventListener('abort', onAbort, { once: true });
-      this.#kick();
+      if (signal.aborted) onAbort();
+      else this.#kick();
     });
   }
 
