@@ -13,6 +13,8 @@ export interface Execution {
   readonly signal: AbortSignal;
   /** Makes bars when they are wanted; commands that move no bytes never ask. */
   readonly progress?: (() => Promise<Progress>) | undefined;
+  /** Told of each event that `listen` prints. */
+  readonly onHeard?: (() => void) | undefined;
 }
 
 /**
@@ -31,9 +33,9 @@ export async function execute(
   connection: Connection,
   spec: TypedCommand,
   params: Params,
-  { output, signal, progress }: Execution,
+  { output, signal, progress, onHeard }: Execution,
 ): Promise<void> {
-  if (spec.name === 'listen') return listen(connection, spec, output, signal);
+  if (spec.name === 'listen') return listen(connection, spec, { output, signal, onHeard });
   const bars = spec.events === undefined ? undefined : await progress?.();
   try {
     const result = (await connection.call(spec, params, {
@@ -56,7 +58,11 @@ export function hintAfter(spec: TypedCommand, error: ParleyError): string | unde
 }
 
 /** Prints every event as JSON, whatever the other settings, until interrupted. */
-async function listen(connection: Connection, spec: TypedCommand, output: Output, signal: AbortSignal): Promise<void> {
+async function listen(
+  connection: Connection,
+  spec: TypedCommand,
+  { output, signal, onHeard }: Execution,
+): Promise<void> {
   await connection.call(
     spec,
     {},
@@ -64,7 +70,9 @@ async function listen(connection: Connection, spec: TypedCommand, output: Output
       signal,
       onEvent: (value) => {
         const event = faceEvent.safeParse(value);
-        if (event.success) output.jsonEvent(event.data);
+        if (!event.success) return;
+        onHeard?.();
+        output.jsonEvent(event.data);
       },
     },
   );

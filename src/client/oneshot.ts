@@ -20,10 +20,13 @@ export async function runOnce(
   const params = completeParams(spec, typed, cwd);
   if (spec.name === agentCommands.logout.name) return logout(spec, context, execution);
   const { connection } = await openFace(context);
+  let heard = 0;
   try {
-    await execute(connection, spec, params, execution);
+    await execute(connection, spec, params, { ...execution, onHeard: () => (heard += 1) });
   } catch (thrown) {
     if (!(thrown instanceof ParleyError) || thrown.code !== 'LOGIN_REQUIRED') throw thrown;
+    // Who listened was logged in, and the server has ended that: it is not for us to undo it.
+    if (heard > 0) throw thrown;
     // The agent has just been started and waits for its login, or its session is over.
     const face = await logIn(context);
     try {

@@ -55,6 +55,7 @@ export function assembleDelivery(options: DeliveryOptions): Delivery {
   const hooks: Delivery['hooks'] = {
     onMessage: (message) => receiver.take(message),
     onEvent: (event) => {
+      if (event.type === 'notice') log.info({ code: event.code }, 'notice from the server');
       if (event.type === 'focus') standing.setFocus(event.group ?? undefined);
       else events.publish(event);
       if (event.type === 'notice' && event.code === 'MESSAGES_HELD') countUnread(session(), standing);
