@@ -5,6 +5,8 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   register: async () => (await import('./register.js')).printRegister(),
   transfer: async () => (await import('./transfer.js')).printTransfer(),
   server: async () => (await import('./server.js')).benchServer(),
+  saturation: async () => (await import('./chat.js')).benchSaturation(),
+  pace: async () => (await import('./chat.js')).benchPace(),
   whoelse: async () => (await import('./whoelse.js')).benchWhoelse(),
 };
 

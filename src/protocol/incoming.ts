@@ -1,13 +1,13 @@
 /** The calls of the other end that this end is answering. */
 import { z } from 'zod';
 import type { CommandSpec, IncomingCall } from './command.js';
-import { CreditGate } from './credit.js';
 import { deferred } from './deferred.js';
 import { ParleyError, toParleyError } from './errors.js';
-import { EMPTY_REPLY_BYTES, HEADER_BYTES, encodeCredit, encodeFrame, writeHeader } from './frame.js';
+import { encodeFrame } from './frame.js';
 import type { Frame } from './frame.js';
 import { decodeJson, encodeJson } from './json.js';
-import { MAX_CONTROL_BYTES, MAX_DATA_BYTES, MAX_OPEN_CALLS, STREAM_WINDOW_BYTES } from './limits.js';
+import { MAX_CONTROL_BYTES, MAX_OPEN_CALLS } from './limits.js';
+import { ServedCall } from './servedcall.js';
 import { errorPayload } from './wire.js';
 import type { Wire } from './wire.js';
 
@@ -18,14 +18,6 @@ export type Answer = (spec: CommandSpec, params: unknown, call: IncomingCall) =>
 const PAGE_BYTES = MAX_CONTROL_BYTES - 128;
 
 const callSchema = z.object({ command: z.string().max(64), params: z.unknown() });
-
-interface Served {
-  /** The reply went out with the last bytes. */
-  answered: boolean;
-  readonly abort: AbortController;
-  readonly credit: CreditGate;
-  readonly body: BodyQueue;
-}
 
 /** Made once for a list of specs, however many connections serve it. */
 const specTables = new WeakMap<Readonly<Record<string, CommandSpec>>, ReadonlyMap<string, CommandSpec>>();
@@ -38,7 +30,7 @@ function specTable(specs: Readonly<Record<string, CommandSpec>>): ReadonlyMap<st
 
 export class IncomingCalls {
   readonly #wire: Wire;
-  readonly #open = new Map<number, Served>();
+  readonly #open = new Map<number, ServedCall>();
   #specs: ReadonlyMap<string, CommandSpec> = new Map();
   /** Settles with the first `serve`. */
   readonly #answer = deferred<Answer>();
@@ -63,13 +55,13 @@ export class IncomingCalls {
     }
     const served = this.#open.get(frame.id);
     if (served === undefined) return; // Answered already.
-    if (frame.kind === 'cancel') stop(served);
-    else if (frame.kind === 'credit') served.credit.grant(frame.payload.readUInt32BE());
-    else served.body.push(frame.payload);
+    if (frame.kind === 'cancel') served.stop();
+    else if (frame.kind === 'credit') served.grant(frame.payload.readUInt32BE());
+    else served.push(frame.payload);
   }
 
   abandon(): void {
-    for (const served of this.#open.values()) stop(served);
+    for (const served of this.#open.values()) served.stop();
   }
 
   #begin(id: number, value: unknown): void {
@@ -78,12 +70,7 @@ export class IncomingCalls {
       throw new ParleyError('PROTOCOL_ERROR', { reason: 'a call is not of its form' });
     }
     const { command, params } = parsed.data;
-    const served: Served = {
-      answered: false,
-      abort: new AbortController(),
-      credit: new CreditGate(STREAM_WINDOW_BYTES),
-      body: new BodyQueue((bytes) => this.#wire.send(encodeCredit(id, bytes))),
-    };
+    const served = new ServedCall(this.#wire, id);
     const busy = this.#open.size >= MAX_OPEN_CALLS;
     this.#open.set(id, served);
     this.#run(id, command, params, served, busy)
@@ -93,61 +80,25 @@ export class IncomingCalls {
       })
       .finally(() => {
         this.#open.delete(id);
-        served.credit.close();
-        // What belongs to the call and outlives it (a timer, a waiter) ends with it.
-        served.abort.abort(new ParleyError('CANCELLED'));
+        served.end();
       })
       .catch((thrown: unknown) => this.#wire.destroy(toParleyError(thrown)));
   }
 
-  async #run(id: number, command: string, params: unknown, served: Served, busy: boolean): Promise<void> {
+  async #run(id: number, command: string, params: unknown, served: ServedCall, busy: boolean): Promise<void> {
     if (busy) throw new ParleyError('SERVER_BUSY');
     // A call may come before this end has opened what it serves: it waits.
     const answer = await this.#answer.promise;
-    served.abort.signal.throwIfAborted();
+    served.throwIfStopped();
     const spec = this.#specs.get(command);
     if (spec === undefined) throw new ParleyError('UNKNOWN_COMMAND', { command });
     const checked = spec.params.safeParse(params ?? {});
     if (!checked.success) throw new ParleyError('BAD_REQUEST', { command, reason: firstIssue(checked.error) });
-    const { signal } = served.abort;
-    const result = await answer(spec, checked.data, {
-      signal,
-      body: served.body,
-      emit: async (event) => {
-        await this.#wire.drained(signal);
-        this.#wire.send(encodeFrame('event', id, encodeJson(event)));
-      },
-      write: (bytes) => this.#write(id, served, bytes),
-      writeInPlace: (framed) => this.#writeInPlace(id, served, framed, framed.length - HEADER_BYTES),
-      answerInPlace: (room, payloadBytes) => this.#answerInPlace(id, served, room, payloadBytes),
-    });
-    if (!served.answered) await this.#reply(id, spec, result, signal);
+    const result = await answer(spec, checked.data, served);
+    if (!served.isAnswered) await this.#reply(id, spec, result, served);
   }
 
-  async #write(id: number, served: Served, bytes: Buffer): Promise<void> {
-    for (let at = 0; at < bytes.length; at += MAX_DATA_BYTES) {
-      const piece = bytes.subarray(at, at + MAX_DATA_BYTES);
-      await served.credit.take(piece.length);
-      await this.#wire.drained(served.abort.signal);
-      this.#wire.send(encodeFrame('data', id, piece));
-    }
-  }
-
-  async #writeInPlace(id: number, served: Served, framed: Buffer, payloadBytes: number): Promise<void> {
-    await served.credit.take(payloadBytes);
-    await this.#wire.drained(served.abort.signal);
-    writeHeader(framed, 0, 'data', id, payloadBytes);
-    await this.#wire.sendInPlace(framed);
-  }
-
-  async #answerInPlace(id: number, served: Served, room: Buffer, payloadBytes: number): Promise<void> {
-    const end = HEADER_BYTES + payloadBytes;
-    encodeFrame('reply', id, '{}').copy(room, end);
-    await this.#writeInPlace(id, served, room.subarray(0, end + EMPTY_REPLY_BYTES), payloadBytes);
-    served.answered = true;
-  }
-
-  async #reply(id: number, spec: CommandSpec, result: object, signal: AbortSignal): Promise<void> {
+  async #reply(id: number, spec: CommandSpec, result: object, served: ServedCall): Promise<void> {
     if (spec.pages === undefined) {
       this.#wire.send(encodeFrame('reply', id, encodeJson(result)));
       return;
@@ -163,6 +114,7 @@ export class IncomingCalls {
       if (!Array.isArray(list)) continue;
       const pages = cutIntoPages(list);
       // The next page is made when there is room for it.
+      const { signal } = served;
       await this.#wire.drained(signal);
       for (let next = pages.next(); next.done !== true; next = pages.next()) {
         const page = next.value;
@@ -173,13 +125,6 @@ export class IncomingCalls {
     }
     this.#wire.send(encodeFrame('reply', id, encodeJson(rest)));
   }
-}
-
-/** Tells a handler to stop, and wakes it where it waits for credit or for more of the body. */
-function stop({ abort, credit, body }: Served): void {
-  abort.abort(new ParleyError('CANCELLED'));
-  credit.close();
-  body.close();
 }
 
 function* cutIntoPages(items: readonly unknown[]): Generator<string> {
@@ -204,49 +149,4 @@ function firstIssue(error: z.ZodError): string {
   if (issue === undefined) return 'unknown';
   const where = issue.path.map(String).join('.');
   return where === '' ? issue.message : `${where}: ${issue.message}`;
-}
-
-/** A call's byte stream as it comes in: at most a window of it waits, and what is taken is granted again. */
-class BodyQueue implements AsyncIterable<Buffer> {
-  readonly #grant: (bytes: number) => void;
-  #waiting: Buffer[] = [];
-  #waitingBytes = 0;
-  #ended = false;
-  #broken = false;
-  #wake: () => void = () => undefined;
-
-  constructor(grant: (bytes: number) => void) {
-    this.#grant = grant;
-  }
-
-  push(bytes: Buffer): void {
-    if (this.#ended) return;
-    if (bytes.length === 0) this.#ended = true;
-    this.#waitingBytes += bytes.length;
-    if (this.#waitingBytes > STREAM_WINDOW_BYTES) {
-      throw new ParleyError('PROTOCOL_ERROR', { reason: 'more bytes came than were granted' });
-    }
-    if (bytes.length > 0) this.#waiting.push(bytes);
-    this.#wake();
-  }
-
-  /** No more will come: whoever reads it fails with CANCELLED unless the end was there already. */
-  close(): void {
-    this.#broken = !this.#ended;
-    this.#ended = true;
-    this.#wake();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, void> {
-    while (true) {
-      if (this.#broken) throw new ParleyError('CANCELLED');
-      const bytes = this.#waiting.shift();
-      if (bytes !== undefined) {
-        this.#waitingBytes -= bytes.length;
-        yield bytes;
-        this.#grant(bytes.length);
-      } else if (this.#ended) return;
-      else await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
-  }
 }

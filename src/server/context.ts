@@ -1,6 +1,7 @@
 /** What handlers work with. */
 import type { Clock } from '../protocol/clock.js';
 import type { Lockout } from './auth/lockout.js';
+import type { Blocks } from './blocks.js';
 import type { Conversations } from './conversations.js';
 import type { Groups } from './groups.js';
 import type { Introductions } from './introductions.js';
@@ -17,6 +18,7 @@ export interface Services {
   readonly log: Log;
   readonly storage: Storage;
   readonly presence: Presence;
+  readonly blocks: Blocks;
   readonly conversations: Conversations;
   readonly groups: Groups;
   readonly registry: Registry;

@@ -5,6 +5,7 @@ import { watchAccounts } from './accounts.js';
 import { createAuthenticator } from './auth/authenticate.js';
 import { Lockout } from './auth/lockout.js';
 import type { Passwords } from './auth/passwords.js';
+import { Blocks } from './blocks.js';
 import { Client } from './client.js';
 import type { Services } from './context.js';
 import { Conversations } from './conversations.js';
@@ -52,18 +53,20 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const { storage, passwords, clock, log, timeoutMs } = options;
   const leaseMs = options.leaseMs ?? LEASE_MS;
   const lockout = new Lockout({ blockMs: options.blockMs, now: () => clock.monotonicMs() });
-  const presence = new Presence({ storage, clock, log });
+  const blocks = new Blocks(storage);
+  const presence = new Presence({ storage, blocks, clock, log });
   const tally = new Tally();
   const services: Services = {
     clock,
     log,
     storage,
     presence,
+    blocks,
     conversations: new Conversations({ storage, presence, clock, log, tally }),
     groups: new Groups({ storage, presence, clock, log, endDead: (session) => sessions.end(session, 'lost') }),
     registry: new Registry({ storage, presence, clock, leaseMs }),
     listing: new InTurn(),
-    introductions: new Introductions({ storage, presence, probe: options.probe ?? probePort }),
+    introductions: new Introductions({ blocks, presence, probe: options.probe ?? probePort }),
     lockout,
     tally,
   };

@@ -5,14 +5,15 @@ import { expectPeer } from '../protocol/commands/client/expectPeer.js';
 import type { Introduction, Purpose } from '../protocol/commands/server/introduce.js';
 import { ParleyError } from '../protocol/errors.js';
 import { INTRODUCTION_TTL_MS } from '../protocol/limits.js';
+import type { Blocks } from './blocks.js';
 import { EXPECT_DEADLINE_MS, MAX_PROBES, Slots } from './limits.js';
 import type { Presence } from './presence.js';
 import type { Probe } from './probe.js';
 import type { Reach, Session } from './session.js';
-import type { BlockStore, UserRecord } from './storage/port.js';
+import type { UserRecord } from './storage/port.js';
 
 export interface IntroductionsParts {
-  readonly storage: Pick<BlockStore, 'blockersOf'>;
+  readonly blocks: Pick<Blocks, 'blockersOf'>;
   readonly presence: Presence;
   readonly probe: Probe;
 }
@@ -24,13 +25,13 @@ export interface Introduced {
 }
 
 export class Introductions {
-  readonly #storage: IntroductionsParts['storage'];
+  readonly #blocks: IntroductionsParts['blocks'];
   readonly #presence: Presence;
   readonly #probe: Probe;
   readonly #probes = new Slots(MAX_PROBES);
 
-  constructor({ storage, presence, probe }: IntroductionsParts) {
-    this.#storage = storage;
+  constructor({ blocks, presence, probe }: IntroductionsParts) {
+    this.#blocks = blocks;
     this.#presence = presence;
     this.#probe = probe;
   }
@@ -123,11 +124,9 @@ export class Introductions {
   }
 
   async #checkBlocks(dialer: Session, target: UserRecord): Promise<void> {
-    const [theyBlock, iBlock] = [
-      await this.#storage.blockersOf(dialer.user.id, [target.id]),
-      await this.#storage.blockersOf(target.id, [dialer.user.id]),
-    ];
-    if (theyBlock.size > 0 || iBlock.size > 0) throw new ParleyError('BLOCKED', { user: target.name });
+    const theyBlock = (await this.#blocks.blockersOf(dialer.user.id)).has(target.id);
+    const iBlock = (await this.#blocks.blockersOf(target.id)).has(dialer.user.id);
+    if (theyBlock || iBlock) throw new ParleyError('BLOCKED', { user: target.name });
   }
 
   async #tellPeer(peer: Session, introduction: Introduction, signal: AbortSignal): Promise<void> {

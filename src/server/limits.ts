@@ -52,6 +52,8 @@ export const MAX_HISTORY_BYTES = 256 * 1024;
 /** Bytes that a pushed message's frame has besides its text and its recipients' names. */
 export const PUSH_OVERHEAD_BYTES = 512;
 
+/** Users whose blockers are kept in memory. */
+export const MAX_CACHED_BLOCKED = 10_000;
 /** How long a member of a focus group whose connection broke has to come back before the others are told: one quick reconnect. */
 export const GROUP_GRACE_MS = 2 * SECOND_MS;
 /** The same after a restart of the server: as long as two thousand clients take to be back (R24), and half as much again. */

@@ -2,7 +2,9 @@
 import type { Clock } from '../protocol/clock.js';
 import { encodeEvent } from '../protocol/connection.js';
 import { DEAD_AFTER_MS } from '../protocol/limits.js';
+import { nameKey } from '../protocol/values.js';
 import type { UserName } from '../protocol/values.js';
+import type { Blocks } from './blocks.js';
 import { OFFLINE_GRACE_MS, PRESENCE_BATCH, PRESENCE_GATHER_MS, SEEN_INTERVAL_MS } from './limits.js';
 import type { Log } from './log.js';
 import type { Session } from './session.js';
@@ -10,8 +12,8 @@ import type { BlockStore, UserId, UserStore } from './storage/port.js';
 import { InTurn } from './turns.js';
 
 export interface PresenceParts {
-  readonly storage: Pick<UserStore, 'touchLastSeen' | 'usersSeenSince'> &
-    Pick<BlockStore, 'listBlocked' | 'blockersOf'>;
+  readonly storage: Pick<UserStore, 'touchLastSeen' | 'usersSeenSince'> & Pick<BlockStore, 'listBlocked'>;
+  readonly blocks: Pick<Blocks, 'blockersOf'>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -38,9 +40,12 @@ function concat(news: readonly News[]): Buffer {
 
 export class Presence {
   readonly #storage: PresenceParts['storage'];
+  readonly #blocks: PresenceParts['blocks'];
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #online = new Map<UserId, Session>();
+  /** The same by `nameKey`. */
+  readonly #byName = new Map<string, Session>();
   /** Users whose connection broke, until the others are told. */
   readonly #missing = new Map<UserId, () => void>();
   /** Users to be written down as seen, gathered for a turn of the loop. */
@@ -51,8 +56,9 @@ export class Presence {
   readonly #telling = new InTurn();
   #cancelNews: () => void = () => undefined;
 
-  constructor({ storage, clock, log }: PresenceParts) {
+  constructor({ storage, blocks, clock, log }: PresenceParts) {
     this.#storage = storage;
+    this.#blocks = blocks;
     this.#clock = clock;
     this.#log = log;
     const repeat = (): (() => void) =>
@@ -65,6 +71,11 @@ export class Presence {
 
   get(userId: UserId): Session | undefined {
     return this.#online.get(userId);
+  }
+
+  /** By a name somebody typed. */
+  find(name: string): Session | undefined {
+    return this.#byName.get(nameKey(name));
   }
 
   get size(): number {
@@ -86,6 +97,7 @@ export class Presence {
     this.#forgetMissing(user.id);
     session.newsFrom = this.#nextNews;
     this.#online.set(user.id, session);
+    this.#byName.set(nameKey(user.name), session);
     this.#touch(user.id);
     const recent = resumed !== undefined && this.#clock.epochMs() - (resumed.lastSeenAt ?? 0) < DEAD_AFTER_MS;
     if (!wasHere && !recent) this.#announce(user, true);
@@ -96,6 +108,7 @@ export class Presence {
     const { user } = session;
     if (this.#online.get(user.id) !== session) return false;
     this.#online.delete(user.id);
+    this.#byName.delete(nameKey(user.name));
     this.#touch(user.id);
     if (how === 'ended') this.#announce(user, false);
     if (how === 'broken') {
@@ -172,7 +185,6 @@ export class Presence {
   }
 
   async #tell(news: readonly News[]): Promise<void> {
-    const online = [...this.#online.keys()];
     /** From whom it is kept: users it is about, whom they block, and who blocks them. */
     const notFor = new Map<UserId, Set<News>>();
     const hide = (userId: UserId, item: News): void => {
@@ -183,7 +195,7 @@ export class Presence {
       const { id } = item.user;
       hide(id, item);
       for (const blocked of await this.#storage.listBlocked(id)) hide(blocked.id, item);
-      for (const blocker of await this.#storage.blockersOf(id, online)) hide(blocker, item);
+      for (const blocker of await this.#blocks.blockersOf(id)) hide(blocker, item);
     }
     const everything = concat(news);
     for (const { user, connection, newsFrom, focus } of this.sessions()) {

@@ -4,7 +4,7 @@ import type { Handler } from './handler.js';
 
 export const block: Handler<'block'> = async ({ user }, { session, services }) => {
   const other = await otherUser(services.storage, session, user);
-  if (!(await services.storage.addBlock(session.user.id, other.id, services.clock.epochMs()))) {
+  if (!(await services.blocks.add(session.user.id, other.id, services.clock.epochMs()))) {
     throw new ParleyError('ALREADY_BLOCKED', { user: other.name });
   }
   return { user: other.name };

@@ -38,7 +38,7 @@ export const broadcast: Handler<'broadcast'> = async ({ id: given, number, text,
 /** Everybody else who is online, without those who block the sender. */
 async function everyone({ session, services }: Context): Promise<Audience> {
   const others = services.presence.sessions().filter((other) => other !== session);
-  const blockers = await services.storage.blockersOf(
+  const blockers = await services.blocks.blockersAmong(
     session.user.id,
     others.map(({ user }) => user.id),
   );
@@ -51,10 +51,7 @@ async function everyone({ session, services }: Context): Promise<Audience> {
 async function named({ session, services }: Context, names: readonly string[]): Promise<Audience> {
   const users = new Map((await services.storage.findUsers(names)).map((user) => [nameKey(user.name), user]));
   const me = session.user.id;
-  const blockers = await services.storage.blockersOf(
-    me,
-    [...users.values()].map(({ id }) => id),
-  );
+  const blockers = await services.blocks.blockersOf(me);
   const recipients = new Map<UserId, string>();
   const skipped: Skipped[] = [];
   for (const key of new Set(names.map(nameKey))) {

@@ -1,17 +1,18 @@
 import { ParleyError } from '../../protocol/errors.js';
 import { sendableText } from '../conversations.js';
-import type { UserRecord } from '../storage/port.js';
-import { checkOutside, otherUser } from './handler.js';
+import type { Session } from '../session.js';
+import { checkOutside, knownUser } from './handler.js';
 import type { Handler } from './handler.js';
 
 export const message: Handler<'message'> = async ({ id: given, number, user, text }, { session, services }) => {
-  const { conversations, storage, presence } = services;
-  let recipient: UserRecord | undefined;
+  const { conversations, storage, presence, blocks } = services;
+  let recipient: Session['user'] | undefined;
   const { id, outcome } = await conversations.send(session, { id: given, number }, async () => {
     checkOutside(session);
-    recipient = await otherUser(storage, session, user);
+    recipient = presence.find(user)?.user ?? (await knownUser(storage, user));
+    if (recipient.id === session.user.id) throw new ParleyError('SELF');
     const draft = { kind: 'message', to: recipient.name, text: sendableText(text, recipient.name) } as const;
-    const blocked = (await storage.blockersOf(session.user.id, [recipient.id])).size > 0;
+    const blocked = (await blocks.blockersOf(session.user.id)).has(recipient.id);
     // Also then it is asked whether this id was stored before the block: the same message again gets the same answer.
     if (blocked) return { ...draft, recipients: [], refusal: new ParleyError('BLOCKED', { user: recipient.name }) };
     return { ...draft, recipients: [recipient.id] };

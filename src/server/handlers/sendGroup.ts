@@ -18,8 +18,7 @@ export const sendGroup: Handler<'send_group'> = async ({ id: given, number, grou
     for (const member of (await groups.members(group)).values()) {
       if (member.id !== session.user.id) names.set(member.id, member.name);
     }
-    const blockers = await storage.blockersOf(session.user.id, [...names.keys()]);
-    for (const blocker of blockers) names.delete(blocker);
+    for (const blocker of await services.blocks.blockersOf(session.user.id)) names.delete(blocker);
     return { kind: 'group', to: group.name, text: sendableText(text, group.name), recipients: [...names.keys()] };
   });
   if (group !== undefined) groups.watch(group, outcome.recipients);

@@ -206,8 +206,8 @@ export interface BlockStore {
   removeBlock(blockerId: UserId, blockedId: UserId): Promise<boolean>;
   /** Whom this user blocks, by `nameKey`. */
   listBlocked(blockerId: UserId): Promise<{ readonly id: UserId; readonly name: UserName }[]>;
-  /** Those of `candidates` that block `blockedId`; one query, however many they are. */
-  blockersOf(blockedId: UserId, candidates: readonly UserId[]): Promise<Set<UserId>>;
+  /** Everyone who blocks this user. */
+  blockersOf(blockedId: UserId): Promise<Set<UserId>>;
 }
 
 export interface MessageStore {

@@ -12,14 +12,11 @@ export function blockStore(db: SqliteConnection): BlockStore {
   const list = db.statement<{ id: UserId; name: UserName }>(
     `SELECT u.id, u.name FROM blocks b JOIN users u ON u.id = b.blocked_id WHERE b.blocker_id = ? ORDER BY u.name_key`,
   );
-  const blockers = db.statement<{ id: UserId }>(
-    `SELECT blocker_id AS id FROM blocks WHERE blocked_id = ? AND blocker_id IN (SELECT value FROM json_each(?))`,
-  );
+  const blockers = db.statement<{ id: UserId }>('SELECT blocker_id AS id FROM blocks WHERE blocked_id = ?');
   return {
     addBlock: (blockerId, blockedId, at) => db.write(() => add.run(at, blockerId, blockedId) > 0),
     removeBlock: (blockerId, blockedId) => db.write(() => remove.run(blockerId, blockedId) > 0),
     listBlocked: (blockerId) => db.read(() => list.all(blockerId)),
-    blockersOf: (blockedId, candidates) =>
-      db.read(() => new Set(blockers.all(blockedId, JSON.stringify(candidates)).map(({ id }) => id))),
+    blockersOf: (blockedId) => db.read(() => new Set(blockers.all(blockedId).map(({ id }) => id))),
   };
 }

@@ -22,8 +22,8 @@ export interface Statement<Row> {
   get(...values: SqlValue[]): Row | undefined;
   /** For statements that return no rows; returns how many rows changed. */
   run(...values: SqlValue[]): number;
-  /** For an INSERT of one row; returns its rowid. */
-  insert(...values: SqlValue[]): number;
+  /** For an INSERT of one row; returns its rowid, or undefined when a conflict kept it out. */
+  insert(...values: SqlValue[]): number | undefined;
 }
 
 interface QueuedWrite {
@@ -73,7 +73,10 @@ export class SqliteConnection {
       all: (...values) => prepared.all(values) as Row[],
       get: (...values) => withoutMetadata(prepared.get(values)) as Row | undefined,
       run: (...values) => prepared.run(values).changes,
-      insert: (...values) => Number(prepared.run(values).lastInsertRowid),
+      insert: (...values) => {
+        const { changes, lastInsertRowid } = prepared.run(values);
+        return changes === 0 ? undefined : Number(lastInsertRowid);
+      },
     };
   }
 

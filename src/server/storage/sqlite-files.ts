@@ -34,7 +34,8 @@ export function fileStore(db: SqliteConnection): FileStore {
       throw new ParleyError('TOO_MANY_FILES', { limit: MAX_CHUNKS_PER_USER, what: 'chunks' });
     }
     const { name, ownerId, sizeBytes, chunks, root, registeredAt } = file;
-    const id: FileId = insert.insert(name, ownerId, sizeBytes, chunks, root, registeredAt);
+    const id: FileId | undefined = insert.insert(name, ownerId, sizeBytes, chunks, root, registeredAt);
+    if (id === undefined) return undefined;
     insertDigests.run(id, file.chunkDigests);
     return byId.get(id);
   };

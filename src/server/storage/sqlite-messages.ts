@@ -11,7 +11,7 @@ interface Inbox {
   readonly deliveredPosition: number;
   readonly deliveredBytes: number;
   added: number;
-  /** Undelivered entries by sender, of the senders in this batch. */
+  /** Undelivered entries by sender, as far as they had to be counted. */
   readonly undeliveredFrom: Map<UserId, number>;
 }
 
@@ -48,7 +48,7 @@ function prepare(db: SqliteConnection) {
     ),
     insertMessage: db.statement(
       `INSERT INTO messages (message_id, sender_id, sender_name, kind, to_name, text, sent_at, refused)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (message_id, sender_id) DO NOTHING`,
     ),
     insertDelivery: db.statement(
       `INSERT INTO deliveries (recipient_id, position, message, sender_id, total_bytes, unread) VALUES (?, ?, ?, ?, ?, 1)`,
@@ -84,16 +84,16 @@ class Batch {
   }
 
   append(entry: NewMessage): AppendOutcome {
-    const duplicate = this.#findDuplicate(entry);
-    if (entry.order !== undefined) {
-      const order = this.#orderOf(entry.senderId, entry.order.device);
-      const expected = order.last + 1;
-      // Also a duplicate uses the next number up: it may come again after its sender was told to count anew.
-      if (entry.order.number === expected) order.last = expected;
-      else if (duplicate === undefined)
-        return entry.order.number < expected ? { kind: 'used' } : { kind: 'gap', expected };
+    if (entry.order === undefined) return this.#appendInOrder(entry);
+    const order = this.#orderOf(entry.senderId, entry.order.device);
+    const expected = order.last + 1;
+    const { number } = entry.order;
+    if (number !== expected) {
+      return this.#findDuplicate(entry) ?? (number < expected ? { kind: 'used' } : { kind: 'gap', expected });
     }
-    return duplicate ?? this.#appendNew(entry);
+    // Also a duplicate uses the next number up: it may come again after its sender was told to count anew.
+    order.last = expected;
+    return this.#appendInOrder(entry);
   }
 
   /** Writes what the batch has changed. */
@@ -114,7 +114,8 @@ class Batch {
     return { kind: 'duplicate', recipients: [...refused.map(toOutcome), ...this.#sql.positions.all(found.id)] };
   }
 
-  #appendNew(entry: NewMessage): AppendOutcome {
+  /** A message that was stored before is found by the conflict, so that one that was not costs no search. */
+  #appendInOrder(entry: NewMessage): AppendOutcome {
     const { senderId } = entry;
     const text = Buffer.from(entry.text);
     const refused: Refusal[] = [];
@@ -126,20 +127,24 @@ class Batch {
       else refused.push([userId, 'INBOX_FULL']);
     }
     const outcomes: RecipientOutcome[] = refused.map(toOutcome);
-    if (accepted.length === 0) return { kind: refused.length === 0 ? 'stored' : 'refused', recipients: outcomes };
-    const message = this.#insertMessage(entry, text, refused);
+    const message = accepted.length === 0 ? undefined : this.#insertMessage(entry, text, refused);
+    if (message === undefined) {
+      const kind = refused.length === 0 ? 'stored' : 'refused';
+      return this.#findDuplicate(entry) ?? { kind, recipients: outcomes };
+    }
     for (const [userId, inbox] of accepted) {
       inbox.lastPosition += 1;
       inbox.lastBytes += text.length;
       inbox.added += 1;
-      inbox.undeliveredFrom.set(senderId, (inbox.undeliveredFrom.get(senderId) ?? 0) + 1);
+      const fromSender = inbox.undeliveredFrom.get(senderId);
+      if (fromSender !== undefined) inbox.undeliveredFrom.set(senderId, fromSender + 1);
       this.#sql.insertDelivery.run(userId, inbox.lastPosition, message, senderId, inbox.lastBytes);
       outcomes.push({ userId, position: inbox.lastPosition });
     }
     return { kind: 'stored', recipients: outcomes };
   }
 
-  #insertMessage(entry: NewMessage, text: Buffer, refused: readonly Refusal[]): number {
+  #insertMessage(entry: NewMessage, text: Buffer, refused: readonly Refusal[]): number | undefined {
     const { messageId, senderId, senderName, kind, to, sentAt } = entry;
     const note = refused.length === 0 ? null : JSON.stringify(refused);
     const id = Buffer.from(messageId, 'hex');
@@ -147,16 +152,17 @@ class Batch {
   }
 
   #hasRoom(userId: UserId, inbox: Inbox, senderId: UserId, bytes: number): boolean {
+    const undelivered = inbox.lastPosition - inbox.deliveredPosition;
+    if (undelivered >= MAX_INBOX_ENTRIES) return false;
+    if (inbox.lastBytes - inbox.deliveredBytes + bytes > MAX_INBOX_BYTES) return false;
+    // Nobody can have more in it than there is.
+    if (undelivered < MAX_INBOX_ENTRIES_PER_SENDER) return true;
     let fromSender = inbox.undeliveredFrom.get(senderId);
     if (fromSender === undefined) {
       fromSender = this.#sql.undeliveredFrom.get(userId, senderId, inbox.deliveredPosition)?.entries ?? 0;
       inbox.undeliveredFrom.set(senderId, fromSender);
     }
-    return (
-      inbox.lastPosition - inbox.deliveredPosition < MAX_INBOX_ENTRIES &&
-      inbox.lastBytes - inbox.deliveredBytes + bytes <= MAX_INBOX_BYTES &&
-      fromSender < MAX_INBOX_ENTRIES_PER_SENDER
-    );
+    return fromSender < MAX_INBOX_ENTRIES_PER_SENDER;
   }
 
   #inboxOf(userId: UserId): Inbox | undefined {

@@ -1,0 +1,113 @@
+/** A client that does next to nothing itself, so that what is measured is the server: frames are made by hand and only counted. */
+import { connect } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import { HEADER_BYTES, encodeFrame } from '../src/protocol/frame.js';
+import { makeHello } from '../src/protocol/hello.js';
+
+const REPLY = 3;
+const ERROR = 4;
+const EVENT = 5;
+const PING = 9;
+/** `{"position":` and what follows it. */
+const POSITION_AT = HEADER_BYTES + '{"position":'.length;
+
+export interface RawTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly privateKeyPem: string;
+  readonly certificatePem: string;
+}
+
+export class RawClient {
+  /** Called for each reply with the id of its call. */
+  onReply: (id: number) => void = () => undefined;
+  /** Called for each pushed message with its position. */
+  onMessage: (position: number, text: Buffer) => void = () => undefined;
+  errors = 0;
+  readonly #socket: TLSSocket;
+  #rest: Buffer = Buffer.alloc(0);
+  #nextId = 1;
+  #gathered: Buffer[] = [];
+
+  private constructor(socket: TLSSocket) {
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.on('data', (bytes) => this.#receive(bytes));
+    socket.on('error', () => undefined);
+  }
+
+  /** Connected and resumed with a token. */
+  static async open({ host, port, privateKeyPem, certificatePem }: RawTarget, token: string): Promise<RawClient> {
+    const socket = connect({
+      host,
+      port,
+      key: privateKeyPem,
+      cert: certificatePem,
+      minVersion: 'TLSv1.3',
+      rejectUnauthorized: false,
+    });
+    await new Promise<void>((resolve, reject) => {
+      socket.once('secureConnect', resolve);
+      socket.once('error', reject);
+    });
+    const client = new RawClient(socket);
+    socket.write(encodeFrame('hello', 0, JSON.stringify(makeHello('client'))));
+    await new Promise<void>((resolve, reject) => {
+      client.onReply = () => resolve();
+      socket.once('close', () => reject(new Error('the server closed the connection')));
+      client.call(JSON.stringify({ command: 'resume', params: { token } }));
+    });
+    return client;
+  }
+
+  /** Sends a call that is encoded already; calls of one turn leave in one write. Returns its id. */
+  call(json: string): number {
+    const id = this.#nextId;
+    this.#nextId += 2;
+    this.#send(encodeFrame('call', id, json));
+    return id;
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #send(frame: Buffer): void {
+    this.#gathered.push(frame);
+    if (this.#gathered.length > 1) return;
+    queueMicrotask(() => {
+      this.#socket.write(Buffer.concat(this.#gathered));
+      this.#gathered = [];
+    });
+  }
+
+  #receive(bytes: Buffer): void {
+    let data = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+    while (data.length >= HEADER_BYTES) {
+      const end = 4 + data.readUInt32BE(0);
+      if (data.length < end) break;
+      const kind = data[4];
+      if (kind === EVENT) this.#receiveEvent(data.subarray(0, end));
+      else if (kind === REPLY) this.onReply(data.readUInt32BE(5));
+      else if (kind === ERROR) {
+        this.errors += 1;
+        if (this.errors === 1) process.stderr.write(`refused: ${data.toString('utf8', HEADER_BYTES, end)}\n`);
+        this.onReply(data.readUInt32BE(5));
+      } else if (kind === PING) this.#send(encodeFrame('pong', 0, data.subarray(HEADER_BYTES, end)));
+      data = data.subarray(end);
+    }
+    this.#rest = Buffer.from(data);
+  }
+
+  #receiveEvent(frame: Buffer): void {
+    let position = 0;
+    for (let at = POSITION_AT; ; at++) {
+      const digit = (frame[at] ?? 0) - 0x30;
+      if (digit < 0 || digit > 9) break;
+      position = position * 10 + digit;
+    }
+    // Presence and notices begin with another field.
+    if (position > 0 && frame[HEADER_BYTES + 2] === 0x70 && frame[HEADER_BYTES + 3] === 0x6f)
+      this.onMessage(position, frame);
+  }
+}
