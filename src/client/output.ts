@@ -23,6 +23,8 @@ export interface OutputOptions {
   /** Whether colours are wanted on each of them. */
   readonly colorOut: boolean;
   readonly colorErr: boolean;
+  /** Columns of the terminal that results go to, now; undefined when it is none. */
+  readonly columns?: () => number | undefined;
   /** Stands before an error in words: `client: `. */
   readonly errorPrefix?: string;
 }
@@ -41,33 +43,35 @@ export interface Output {
 }
 
 export function makeOutput(sinks: Sinks, options: OutputOptions): Output {
-  const styleOut = makeStyle(options.colorOut);
-  const styleErr = makeStyle(options.colorErr);
+  const outStyle = (): Style => makeStyle(options.colorOut, options.columns?.());
+  const errStyle = (): Style => makeStyle(options.colorErr, options.columns?.());
   return {
     options,
     result: (spec, result) => {
-      const text = options.json ? jsonLine(result) : renderResult(spec, result, styleOut);
+      const text = options.json ? jsonLine(result) : renderResult(spec, result, outStyle());
       if (text !== '') sinks.out(`${text}\n`);
     },
     notice: (text) => {
-      if (!options.quiet) sinks.err(`${options.json ? jsonLine({ notice: text }) : styleErr.faint(printable(text))}\n`);
+      if (!options.quiet)
+        sinks.err(`${options.json ? jsonLine({ notice: text }) : errStyle().faint(printable(text))}\n`);
     },
     jsonEvent: (event) => sinks.out(`${jsonLine(event)}\n`),
     event: (event) => {
       if (options.json) sinks.out(`${jsonLine(event)}\n`);
-      else printEvent(event, sinks, options, styleOut, styleErr);
+      else printEvent(event, sinks, options, outStyle, errStyle);
     },
     error: (error) =>
-      sinks.err(`${options.json ? jsonLine(errorJson(error)) : renderError(error, options, styleErr)}\n`),
+      sinks.err(`${options.json ? jsonLine(errorJson(error)) : renderError(error, options, errStyle())}\n`),
     text: (text) => sinks.out(text),
   };
 }
 
 /** Messages are results; presence and notices are notices. */
-function printEvent(event: FaceEvent, sinks: Sinks, options: OutputOptions, out: Style, err: Style): void {
+function printEvent(event: FaceEvent, sinks: Sinks, options: OutputOptions, out: () => Style, err: () => Style): void {
   const isMessage = 'text' in event && event.type !== 'notice';
-  if (isMessage) sinks.out(`${renderEvent(event, out)}\n`);
-  else if (!options.quiet && event.type !== 'transfer') sinks.err(`${renderEvent(event, err)}\n`);
+  if (isMessage) sinks.out(`${renderEvent(event, out())}\n`);
+  else if (!options.quiet && event.type !== 'transfer' && event.type !== 'standing')
+    sinks.err(`${renderEvent(event, err())}\n`);
 }
 
 function renderError(error: ParleyError, options: OutputOptions, style: Style): string {

@@ -2,6 +2,7 @@
 import type { CommandSpec } from '../protocol/command.js';
 import { printable } from '../protocol/values.js';
 import { fileRenderers } from './render/files.js';
+import { groupRenderers } from './render/groups.js';
 import { messageRenderers } from './render/messages.js';
 import { peopleRenderers } from './render/people.js';
 import type { Renderers } from './render/renderers.js';
@@ -9,7 +10,7 @@ import type { Style } from './style.js';
 
 export { renderEvent } from './render/messages.js';
 
-const renderers: Renderers = { ...peopleRenderers, ...messageRenderers, ...fileRenderers };
+const renderers: Renderers = { ...peopleRenderers, ...messageRenderers, ...groupRenderers, ...fileRenderers };
 const byName = new Map(Object.entries(renderers)) as ReadonlyMap<string, (result: object, style: Style) => string>;
 
 /** Lines without a line feed at the end; nothing when there is nothing to say. */

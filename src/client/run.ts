@@ -76,8 +76,11 @@ async function invoke(
 }
 
 function progressFor({ quiet }: Settings): Execution['progress'] {
-  if (quiet || !process.stderr.isTTY) return undefined;
-  return async () => (await import('./progress.js')).makeProgress(process.stderr);
+  if (quiet || !process.stderr.isTTY || process.env['TERM'] === 'dumb') return undefined;
+  return async () => {
+    const { makeProgress, streamCanvas } = await import('./progress.js');
+    return makeProgress(streamCanvas(process.stderr));
+  };
 }
 
 function outputFor({ json, quiet, verbose, color }: Settings): Output {
@@ -85,8 +88,13 @@ function outputFor({ json, quiet, verbose, color }: Settings): Output {
   const colorErr = wantsColor(color, process.stderr.isTTY, process.env);
   return makeOutput(
     { out: (text) => process.stdout.write(text), err: (text) => process.stderr.write(text) },
-    { json, quiet, verbose, colorOut, colorErr, errorPrefix: 'client: ' },
+    { json, quiet, verbose, colorOut, colorErr, columns: terminalColumns, errorPrefix: 'client: ' },
   );
+}
+
+/** A terminal that does not say how wide it is counts as none. */
+function terminalColumns(): number | undefined {
+  return process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : undefined;
 }
 
 function plainOutput(words: readonly string[]): Output {

@@ -22,6 +22,8 @@ export interface Flags {
   readonly listen?: string;
   readonly serverFingerprint?: string;
   readonly color?: string;
+  readonly bell?: boolean;
+  readonly notify?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly verbose?: boolean;
@@ -78,6 +80,18 @@ export const SETTINGS = {
     says: 'auto, always or never; NO_COLOR is honoured',
     standard: 'auto',
   },
+  bell: {
+    flags: '--bell',
+    environment: 'PARLEY_BELL',
+    config: 'bell',
+    says: 'in the shell: ring when a message comes for you alone (in the environment: 1; in the config file: true)',
+  },
+  notify: {
+    flags: '--notify',
+    environment: 'PARLEY_NOTIFY',
+    config: 'notify',
+    says: 'in the shell: a desktop notification then, from terminals that know OSC 9; it says from whom, not what',
+  },
   json: { flags: '--json', says: 'results, events and errors as one line of JSON each' },
   quiet: { flags: '-q, --quiet', says: 'no notices and no progress' },
   verbose: { flags: '-v, --verbose', says: 'tell more, also what is behind an error' },
@@ -90,8 +104,14 @@ const configSchema = z.strictObject({
   listen: z.string().optional(),
   serverFingerprint: z.string().optional(),
   color: z.string().optional(),
+  bell: z.boolean().optional(),
+  notify: z.boolean().optional(),
 });
 type Config = z.output<typeof configSchema>;
+
+/** Settings that are either given or not. */
+type Switch = 'bell' | 'notify' | 'json' | 'quiet' | 'verbose';
+type TextSetting = Exclude<keyof typeof SETTINGS, Switch>;
 
 export interface Settings {
   /** `host:port`. */
@@ -106,6 +126,8 @@ export interface Settings {
   readonly listen: string | undefined;
   readonly fingerprint: KeyFingerprint | undefined;
   readonly color: ColorMode;
+  readonly bell: boolean;
+  readonly notify: boolean;
   readonly json: boolean;
   readonly quiet: boolean;
   readonly verbose: boolean;
@@ -126,8 +148,7 @@ export function loadSettings(flags: Flags, environment: Environment, cwd: string
   const homeGiven = given('home', flags, environment);
   const home = homeGiven === undefined ? standardHome() : resolve(cwd, homeGiven.value);
   const file = loadConfig([join(home, 'config.json'), join(standardPaths().config, 'config.json')]);
-  const find = (name: Exclude<keyof typeof SETTINGS, 'json' | 'quiet' | 'verbose'>): Given | undefined =>
-    given(name, flags, environment, file);
+  const find = (name: TextSetting): Given | undefined => given(name, flags, environment, file);
 
   const server = find('server');
   const listen = find('listen');
@@ -141,6 +162,8 @@ export function loadSettings(flags: Flags, environment: Environment, cwd: string
     listen: listen === undefined ? undefined : checkAddress(listen),
     fingerprint: fingerprint === undefined ? undefined : checkFingerprint(fingerprint),
     color: checkColor(find('color')),
+    bell: isOn('bell', flags, environment, file),
+    notify: isOn('notify', flags, environment, file),
     json: flags.json === true,
     quiet: flags.quiet === true,
     verbose: flags.verbose === true,
@@ -153,12 +176,7 @@ interface ConfigFile {
   readonly config: Config;
 }
 
-function given(
-  name: Exclude<keyof typeof SETTINGS, 'json' | 'quiet' | 'verbose'>,
-  flags: Flags,
-  environment: Environment,
-  file?: ConfigFile,
-): Given | undefined {
+function given(name: TextSetting, flags: Flags, environment: Environment, file?: ConfigFile): Given | undefined {
   const row: SettingRow = SETTINGS[name];
   const flag = flags[name];
   if (flag !== undefined) return { value: flag, from: row.flags.split(' ')[0] ?? name };
@@ -167,6 +185,13 @@ function given(
   if (file === undefined || name === 'home') return undefined;
   const value = file.config[name];
   return value === undefined ? undefined : { value, from: `${name} in ${file.path}` };
+}
+
+/** In the environment anything but nothing and 0 switches it on. */
+function isOn(name: 'bell' | 'notify', flags: Flags, environment: Environment, file: ConfigFile | undefined): boolean {
+  const variable = environment[SETTINGS[name].environment] ?? '';
+  if (flags[name] === true) return true;
+  return variable === '' ? file?.config[name] === true : variable !== '0';
 }
 
 /** A password's file in the flag is found from where it was typed, one in the config from the config's folder. */

@@ -1,6 +1,8 @@
 /** Colours by meaning, columns by width. */
 import picocolors from 'picocolors';
+import type { StoredMessage } from '../protocol/commands/server/history.js';
 import type { ColorMode } from './settings.js';
+import { displayWidth } from './width.js';
 
 export interface Style {
   readonly color: boolean;
@@ -9,17 +11,29 @@ export interface Style {
   readonly bad: (text: string) => string;
   readonly strong: (text: string) => string;
   readonly faint: (text: string) => string;
+  /** Who speaks, by what is said to whom. */
+  readonly kinds: Readonly<Record<StoredMessage['kind'] | 'notice', (text: string) => string>>;
+  /** Columns of the terminal; undefined when there is none, and lines are as long as they are. */
+  readonly columns: number | undefined;
 }
 
-export function makeStyle(color: boolean): Style {
+export function makeStyle(color: boolean, columns?: number): Style {
   const colors = picocolors.createColors(color);
   return {
     color,
+    columns,
     name: colors.cyan,
     good: colors.green,
     bad: colors.red,
     strong: colors.bold,
     faint: colors.dim,
+    kinds: {
+      message: colors.cyan,
+      broadcast: colors.yellow,
+      group: colors.green,
+      private: colors.magenta,
+      notice: colors.dim,
+    },
   };
 }
 
@@ -34,17 +48,6 @@ export function wantsColor(
   return isTerminal;
 }
 
-const ZERO_WIDTH = /^(?:\p{Mn}|\p{Me}|\u200d)$/u;
-const WIDE =
-  /^[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f680}-\u{1f6ff}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]$/u;
-
-/** Columns that plain text takes on a terminal. */
-export function displayWidth(text: string): number {
-  let columns = 0;
-  for (const c of text) columns += ZERO_WIDTH.test(c) ? 0 : WIDE.test(c) ? 2 : 1;
-  return columns;
-}
-
 export interface Column {
   readonly title: string;
   readonly right?: boolean;
@@ -52,11 +55,13 @@ export interface Column {
   readonly style?: (text: string) => string;
 }
 
-/** Rows of plain text as aligned columns under their titles. */
+/** Rows of plain text as aligned columns under their titles; one below the other where the terminal has no room for that. */
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[], style: Style): string {
   const widths = columns.map(({ title }, i) =>
-    Math.max(displayWidth(title), ...rows.map((row) => displayWidth(row[i] ?? ''))),
+    rows.reduce((width, row) => Math.max(width, displayWidth(row[i] ?? '')), displayWidth(title)),
   );
+  const whole = widths.reduce((sum, width) => sum + width + 2, -2);
+  if (style.columns !== undefined && whole > style.columns) return records(columns, rows, style);
   const line = (cells: readonly string[], paint: (column: Column) => (text: string) => string): string =>
     columns
       .map((column, i) => {
@@ -76,4 +81,16 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
     ),
     ...rows.map((row) => line(row, (column) => column.style ?? plain)),
   ].join('\n');
+}
+
+/** Each row as its first cell, and `title: cell` for the others below it. */
+function records(columns: readonly Column[], rows: readonly (readonly string[])[], style: Style): string {
+  return rows
+    .flatMap((row) =>
+      columns.map(({ title, style: paint = (text: string): string => text }, i) => {
+        const cell = paint(row[i] ?? '');
+        return i === 0 ? cell : `  ${style.faint(`${title}:`)} ${cell}`;
+      }),
+    )
+    .join('\n');
 }

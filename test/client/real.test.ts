@@ -39,12 +39,12 @@ describe('client, with all behind it', function () {
       await terminal.shows(/password of ALICE[\s\S]*password of ALICE/);
       terminal.type(`${PASSWORD}\r`);
       await terminal.shows(/started an agent for alice .*pid \d+/);
-      await terminal.endsWith('parley> ');
+      await terminal.endsWith('alice> ');
       terminal.type('message bob half a ');
-      await terminal.endsWith('parley> message bob half a ');
+      await terminal.endsWith('alice> message bob half a ');
       await bob.ok('message', 'alice', 'are you there?');
       await terminal.shows('bob: are you there?');
-      await terminal.endsWith('parley> message bob half a ');
+      await terminal.endsWith('alice> message bob half a ');
       terminal.type('line\r');
       await terminal.shows('delivered');
       terminal.type('exit\r');

@@ -1,38 +1,14 @@
 /** Messages, where they went, and what else happens. */
-import type { StoredMessage } from '../../protocol/commands/server/history.js';
 import type { FaceEvent } from '../../protocol/events.js';
 import { printable } from '../../protocol/values.js';
 import type { Renderers } from './renderers.js';
 import type { Style } from '../style.js';
-import { countText, timeText } from '../units.js';
+import { countText } from '../units.js';
 import { transferLine } from './files.js';
+import { messageLines, noticeLine, sentenceLine } from './lines.js';
 
-const namesText = (users: readonly string[], style: Style): string =>
+export const namesText = (users: readonly string[], style: Style): string =>
   users.map((user) => style.name(printable(user))).join(', ');
-
-interface ShownMessage {
-  readonly kind: StoredMessage['kind'];
-  readonly from: string;
-  readonly to: string;
-  readonly text: string;
-  readonly at: string;
-  readonly unread?: boolean;
-}
-
-/** Further lines are indented, so that no text can pass for a message of its own. */
-export function messageLine(message: ShownMessage, style: Style): string {
-  const name = style.name(printable(message.from));
-  const to = printable(message.to);
-  const speaker = {
-    message: name,
-    broadcast: `${name} ${style.faint(`to ${to}`)}`,
-    group: `${name} ${style.faint(`in ${to}`)}`,
-    private: `${name} ${style.good('privately')}`,
-  }[message.kind];
-  const mark = message.unread === true ? style.strong('* ') : '';
-  const text = printable(message.text, { multiline: true }).replaceAll('\n', '\n    ');
-  return `${mark}${style.faint(`[${timeText(message.at)}]`)} ${speaker}: ${text}`;
-}
 
 export function renderEvent(event: FaceEvent, style: Style): string {
   switch (event.type) {
@@ -40,11 +16,11 @@ export function renderEvent(event: FaceEvent, style: Style): string {
     case 'broadcast':
     case 'group':
     case 'private':
-      return messageLine({ kind: event.type, ...event }, style);
+      return messageLines([{ kind: event.type, ...event }], style);
     case 'presence':
-      return style.faint(`-- ${printable(event.from)} is ${event.online ? 'online' : 'away'}`);
+      return sentenceLine(`${event.from} is ${event.online ? 'online' : 'away'}`, event.at, false, style);
     case 'notice':
-      return style.faint(`-- ${printable(event.text)}`);
+      return noticeLine(event, style);
     case 'standing':
       return style.faint(`-- ${printable(event.user)}: ${event.unread} unread`);
     case 'transfer':
@@ -53,7 +29,7 @@ export function renderEvent(event: FaceEvent, style: Style): string {
 }
 
 export const messageRenderers = {
-  message: ({ delivered }) => (delivered ? 'delivered' : 'kept for when they log on'),
+  message: ({ delivered }) => (delivered ? 'delivered' : 'kept for when they are back'),
   private: () => 'delivered',
   broadcast: ({ recipients, blockedBy = 0, skipped = [] }, style) => {
     const sent =
@@ -67,6 +43,9 @@ export const messageRenderers = {
   },
   inbox: ({ messages }, style) => {
     if (messages.length === 0) return style.faint('no messages');
-    return messages.map((message) => messageLine({ ...message, at: message.sentAt }, style)).join('\n');
+    return messageLines(
+      messages.map((message) => ({ ...message, at: message.sentAt })),
+      style,
+    );
   },
 } satisfies Renderers;

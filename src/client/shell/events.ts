@@ -12,6 +12,8 @@ export interface ListenOptions {
   readonly signal: AbortSignal;
   /** The agent said that there is no more to hear: it ends in good order. */
   readonly onEnd?: () => void;
+  /** Gets every event as it comes, also what is not printed. */
+  readonly onEvent?: (event: FaceEvent) => void;
 }
 
 /**
@@ -26,6 +28,8 @@ export async function listenToAgent(connection: Connection, options: ListenOptio
   const onEvent = (value: unknown): void => {
     const parsed = faceEvent.safeParse(value);
     if (!parsed.success || parsed.data.type === 'transfer') return;
+    options.onEvent?.(parsed.data);
+    if (parsed.data.type === 'standing') return;
     if (waiting === undefined) output.event(parsed.data);
     else waiting.push(parsed.data);
   };

@@ -1,16 +1,18 @@
 /** The terminal of the shell: a line that is being typed, and what is printed above it without disturbing it. */
-import { Writable } from 'node:stream';
-import { createInterface } from 'node:readline';
-import type { Interface } from 'node:readline';
-import type { Progress } from '../progress.js';
+import type { Canvas } from '../progress.js';
+import { EMPTY_VIEW, LiveArea, seenText } from '../livearea.js';
+import type { Size, View } from '../livearea.js';
+import { clip, displayWidth } from '../width.js';
+import { Editor } from './editor.js';
 
 export interface ScreenOptions {
   readonly input: NodeJS.ReadStream;
   readonly output: NodeJS.WriteStream;
-  readonly prompt: string;
   /** Newest first. */
   readonly history: string[];
   readonly complete: (line: string) => Promise<[string[], string]>;
+  /** The prompt for a terminal of so many columns. */
+  readonly prompt: (columns: number) => Prompt;
   readonly onLine: (line: string) => void;
   /** Ctrl-C while a command runs. */
   readonly onInterrupt: () => void;
@@ -18,168 +20,219 @@ export interface ScreenOptions {
   readonly onEnd: () => void;
 }
 
-/** What readline writes goes through here, so that it can be kept off the screen while a command runs. */
-class Gate extends Writable {
-  readonly #output: NodeJS.WriteStream;
-  isOpen = true;
-
-  constructor(output: NodeJS.WriteStream) {
-    super({ decodeStrings: false });
-    this.#output = output;
-    output.on('resize', this.#onResize);
-  }
-
-  readonly #onResize = (): void => void this.emit('resize');
-
-  get columns(): number {
-    return this.#output.columns;
-  }
-
-  get rows(): number {
-    return this.#output.rows;
-  }
-
-  override _write(chunk: string | Buffer, _encoding: BufferEncoding, done: () => void): void {
-    if (this.isOpen) this.#output.write(chunk);
-    done();
-  }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#output.removeListener('resize', this.#onResize);
-    done(error);
-  }
+export interface Prompt {
+  readonly plain: string;
+  readonly styled: string;
 }
 
-export class Screen {
+export interface Screen {
+  /** Bars above the line; undefined where none can be drawn. */
+  readonly canvas: Canvas | undefined;
+  /** Prints whole lines above the prompt and the half-typed line. */
+  print(text: string): void;
+  /** Sends what moves no cursor: a bell. */
+  signal(sequence: string): void;
+  /** Takes the prompt away while a command runs; what is typed meanwhile stands there, and at the next one. */
+  hold(): void;
+  /** Shows the prompt, with what was typed meanwhile. */
+  release(): void;
+  /** Draws a prompt that is another now. */
+  refresh(): void;
+  /** Shows a line that was typed while another ran. */
+  echo(line: string): void;
+  /** Takes the prompt away for good, with what was typed. */
+  dismiss(): void;
+  /** Ctrl-C: cancels the command that runs, else drops the line. */
+  interrupt(): void;
+  /** Gives the terminal back. Idempotent. */
+  close(): void;
+}
+
+export const LEAVE_HINT = ' (exit or Ctrl-D leaves)';
+/** Stands before what is typed while a command runs. */
+const BUSY_PROMPT = '... ';
+/** Characters that wait for the terminal at most: then they are written whether it takes them or not. */
+const MAX_WAITING = 1024 * 1024;
+const CLEAR_SCREEN = '\u001b[2J\u001b[H';
+
+/** Everything that changes within a turn of the loop is written at its end, at once: no row is ever seen half drawn. */
+export class LiveScreen implements Screen {
   readonly #options: ScreenOptions;
-  readonly #gate: Gate;
-  readonly #readline: Interface;
-  /** Without cursor movements (TERM=dumb) lines come whole from the terminal. */
-  readonly #isPlain: boolean;
+  readonly #area = new LiveArea();
+  readonly #editor: Editor;
+  #bars: readonly string[] = [];
+  #above = '';
+  #signals = new Set<string>();
+  #scheduled = false;
+  #isFull = false;
   #busy = true;
-  #bars: Progress | undefined;
+  #dismissed = false;
   #closed = false;
 
   constructor(options: ScreenOptions) {
     this.#options = options;
-    this.#isPlain = process.env['TERM'] === 'dumb';
-    this.#gate = new Gate(options.output);
-    this.#gate.isOpen = false;
-    this.#readline = createInterface({
-      input: options.input,
-      output: this.#gate,
-      terminal: !this.#isPlain,
-      prompt: options.prompt,
-      history: options.history,
-      historySize: 1_000,
-      removeHistoryDuplicates: true,
-      completer: (line: string, done: (error: null, result: [string[], string]) => void) => {
-        options.complete(line).then(
-          (result) => done(null, result),
-          () => done(null, [[], line]),
-        );
-      },
+    this.#editor = new Editor({
+      ...options,
+      onLine: (line) => this.#accept(line),
+      onInterrupt: () => this.interrupt(),
+      onEnd: () => this.#end(),
+      onOffers: (offers) => this.print(columnsOf(offers, this.#size().columns)),
+      onClear: () => this.#clear(),
+      onResume: () => this.#startAnew(),
+      onChange: () => this.#schedule(),
     });
-    // readline forgets rows that pasted text filled, and would draw over what stands above: this comes behind its own listener.
-    if (!this.#isPlain) options.input.on('keypress', this.#noteRows);
-    this.#readline.on('line', (line) => options.onLine(line));
-    this.#readline.on('SIGINT', () => this.interrupt());
-    this.#readline.on('close', () => {
-      if (this.#closed) return;
-      this.#closed = true;
-      if (!this.#busy) options.output.write('\n'); // The prompt's line ends here.
-      options.onEnd();
-    });
+    options.output.on('resize', this.#onResize);
+    options.output.on('drain', this.#onDrain);
   }
 
-  /** Whether the prompt is away because a command runs. */
-  get busy(): boolean {
-    return this.#busy;
+  readonly canvas: Canvas = {
+    columns: () => this.#size().columns,
+    draw: (rows) => {
+      this.#bars = rows;
+      this.#schedule();
+    },
+    leave: (rows) => {
+      this.#bars = [];
+      if (rows.length > 0) this.print(rows.join('\n'));
+    },
+  };
+
+  print(text: string): void {
+    this.#above += text.endsWith('\n') ? text : `${text}\n`;
+    if (this.#above.length > MAX_WAITING) this.#flush();
+    else this.#schedule();
   }
 
-  /** Takes the prompt away while a command runs; what is typed meanwhile stands at the next one. */
+  signal(sequence: string): void {
+    this.#signals.add(sequence);
+    this.#schedule();
+  }
+
   hold(): void {
     this.#busy = true;
-    this.#gate.isOpen = false;
+    this.#schedule();
   }
 
-  /** Shows the prompt, with what was typed meanwhile. */
   release(): void {
-    if (this.#closed) return;
     this.#busy = false;
-    this.#gate.isOpen = true;
-    this.#drawPrompt();
+    this.#schedule();
   }
 
-  /** Shows a line that was typed while another ran. */
+  refresh(): void {
+    this.#schedule();
+  }
+
   echo(line: string): void {
-    this.#options.output.write(`${this.#options.prompt}${line}\n`);
+    this.print(`${this.#prompt().styled}${seenText(line)}`);
   }
 
-  /** Bars that are drawn now: what is printed goes above them. */
-  set bars(bars: Progress | undefined) {
-    this.#bars = bars;
-  }
-
-  /** Prints whole lines above the prompt and the half-typed line. */
-  print(text: string): void {
-    const { output } = this.#options;
-    if (this.#busy || this.#closed) {
-      if (this.#bars === undefined) output.write(text);
-      else this.#bars.print(text);
-      return;
-    }
-    output.write(this.#erasePrompt() + text);
-    this.#drawPrompt();
-  }
-
-  /** Takes the prompt away for good, with what was typed. */
   dismiss(): void {
-    if (!this.#busy && !this.#closed) this.#options.output.write(this.#erasePrompt());
+    this.#dismissed = true;
     this.hold();
   }
 
-  /** Ctrl-C: cancels the command that runs, else drops the line. */
   interrupt(): void {
     if (this.#busy) {
       this.#options.onInterrupt();
       return;
     }
-    const hint = this.#isPlain || this.#readline.line === '' ? ' (exit or Ctrl-D leaves)' : '';
-    if (this.#isPlain) {
-      // The terminal itself has dropped its line.
-      this.#options.output.write(`${hint}\n`);
-    } else {
-      this.#readline.write(null, { ctrl: true, name: 'e' });
-      this.#options.output.write(`^C${hint}\n`);
-      this.#gate.isOpen = false;
-      this.#readline.write(null, { ctrl: true, name: 'u' });
-      this.#gate.isOpen = true;
-    }
-    this.#drawPrompt();
+    const { line } = this.#editor.edited;
+    this.echo(`${line}^C${line === '' ? LEAVE_HINT : ''}`);
+    this.#editor.clear();
   }
 
-  /** Gives the terminal back. Idempotent. */
   close(): void {
+    if (this.#closed) return;
+    this.dismiss();
+    this.#flush();
     this.#closed = true;
-    this.#gate.isOpen = false;
-    this.#options.input.removeListener('keypress', this.#noteRows);
-    this.#readline.close();
-    this.#gate.destroy();
+    const { output } = this.#options;
+    output.removeListener('resize', this.#onResize);
+    output.removeListener('drain', this.#onDrain);
+    this.#editor.close();
   }
 
-  readonly #noteRows = (): void => void Object.assign(this.#readline, { prevRows: this.#readline.getCursorPos().rows });
-
-  /** Up to the prompt's first row and all below it cleared; without cursor movements a line of its own has to do. */
-  #erasePrompt(): string {
-    if (this.#isPlain) return '\n';
-    const { rows } = this.#readline.getCursorPos();
-    return `${rows > 0 ? `\u001b[${rows}A` : ''}\r\u001b[J`;
+  #accept(line: string): void {
+    if (!this.#busy) this.echo(line);
+    this.#options.onLine(line);
   }
 
-  /** readline must not go up to where it drew the line before: that place is somewhere else now. */
-  #drawPrompt(): void {
-    Object.assign(this.#readline, { prevRows: 0 });
-    this.#readline.prompt(true);
+  #end(): void {
+    if (!this.#busy) this.echo('');
+    this.#dismissed = true;
+    this.#options.onEnd();
   }
+
+  readonly #onResize = (): void => this.#schedule();
+
+  readonly #onDrain = (): void => {
+    this.#isFull = false;
+    this.#schedule();
+  };
+
+  #clear(): void {
+    this.#flush();
+    this.#options.output.write(CLEAR_SCREEN);
+    this.#startAnew();
+  }
+
+  #startAnew(): void {
+    this.#area.forget();
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (!this.#isFull) this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.#closed) return;
+    const text = this.#area.draw(this.#view(), this.#size(), this.#above) + [...this.#signals].join('');
+    this.#above = '';
+    this.#signals.clear();
+    if (text !== '') this.#isFull = !this.#options.output.write(text);
+  }
+
+  #view(): View {
+    const bars = this.#bars;
+    if (this.#dismissed) return { ...EMPTY_VIEW, bars };
+    const { label, line, cursor } = this.#editor.edited;
+    if (label !== undefined) return { bars, prompt: label, line, cursor };
+    if (this.#busy) return { bars, prompt: line === '' ? '' : BUSY_PROMPT, line, cursor };
+    const { plain, styled } = this.#prompt();
+    return { bars, prompt: plain, styledPrompt: styled, line, cursor };
+  }
+
+  #prompt(): Prompt {
+    return this.#options.prompt(this.#size().columns);
+  }
+
+  /** A terminal that does not say how large it is counts as an ordinary one. */
+  #size(): Size {
+    const { columns, rows } = this.#options.output;
+    return { columns: columns > 1 ? columns : 80, rows: rows > 1 ? rows : 24 };
+  }
+}
+
+/** What Tab offers, in columns beside each other. */
+function columnsOf(offers: readonly string[], columns: number): string {
+  const words = offers.map((offer) => clip(seenText(offer.trimEnd()), columns));
+  const width = Math.max(...words.map(displayWidth)) + 2;
+  const perRow = Math.max(1, Math.floor((columns + 2) / width));
+  const rows = Array.from({ length: Math.ceil(words.length / perRow) }, (_, row) =>
+    words.slice(row * perRow, (row + 1) * perRow),
+  );
+  return rows
+    .map((row) =>
+      row
+        .map((word) => word + ' '.repeat(width - displayWidth(word)))
+        .join('')
+        .trimEnd(),
+    )
+    .join('\n');
 }

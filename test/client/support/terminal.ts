@@ -2,25 +2,33 @@
 import { setMaxListeners } from 'node:events';
 import { spawn } from '@lydell/node-pty';
 import type { IPty } from '@lydell/node-pty';
+import { displayWidth } from '../../../src/client/width.js';
 import { CLIENT, cleanEnvironment } from './client.js';
 
-const COLUMNS = 80;
-const ROWS = 30;
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+const STANDARD_SIZE: TerminalSize = { columns: 80, rows: 30 };
 
-/** As much of a terminal as the shell uses: text, line feeds, cursor movements and erasing. */
+/**
+ * As much of a terminal as the shell uses: text that wraps and scrolls, line feeds, cursor movements within the screen, erasing. What has
+ * scrolled out at the top cannot be reached any more, and a full row waits for the next character before the cursor leaves it.
+ */
 export class Display {
-  #rows: string[][] = [[]];
+  readonly #size: TerminalSize;
+  /** What has scrolled out, and the screen below it; of a wide character the second cell is empty. */
+  readonly #rows: string[][] = [[]];
   #row = 0;
   #column = 0;
 
+  constructor(size: TerminalSize = STANDARD_SIZE) {
+    this.#size = size;
+  }
+
   /** Lines without trailing spaces; empty ones at the end left out. */
   get lines(): string[] {
-    // Cells that were jumped over were never written.
-    const lines = this.#rows.map((row) =>
-      Array.from({ length: row.length }, (_, i) => row[i] ?? ' ')
-        .join('')
-        .trimEnd(),
-    );
+    const lines = this.#rows.map((row) => textOf(row).trimEnd());
     while (lines.length > 0 && lines.at(-1) === '') lines.pop();
     return lines;
   }
@@ -29,50 +37,80 @@ export class Display {
     return this.lines.join('\n');
   }
 
+  /** Where the cursor is: the row among `lines`, and the column. */
+  get cursor(): { row: number; column: number } {
+    return { row: this.#row, column: this.#column };
+  }
+
   write(data: string): void {
     // eslint-disable-next-line no-control-regex -- a terminal is made of control characters
-    for (const [token, numbers, letter] of data.matchAll(/\u001b\[([?\d;]*)([A-Za-z])|\u001b.|[\s\S]/gu)) {
-      if (letter !== undefined) this.#control(letter, Number(numbers ?? '') || 0);
+    const tokens = /\u001b\[([?\d;]*)([A-Za-z])|\u001b\][^\u0007]*\u0007|\u001b.|[\s\S]/gu;
+    for (const [token, numbers, letter] of data.matchAll(tokens)) {
+      if (letter !== undefined) this.#control(letter, numbers ?? '');
       else if (!token.startsWith('\u001b')) this.#put(token);
     }
   }
 
+  get #top(): number {
+    return Math.max(0, this.#rows.length - this.#size.rows);
+  }
+
   #put(c: string): void {
     if (c === '\r') this.#column = 0;
-    else if (c === '\n') this.#goTo(this.#row + 1);
+    else if (c === '\n') this.#down(1, true);
     else if (c === '\b') this.#column = Math.max(0, this.#column - 1);
-    else if (c >= ' ') {
-      if (this.#column >= COLUMNS) {
-        this.#goTo(this.#row + 1);
-        this.#column = 0;
-      }
+    else if (c >= ' ' && c !== '\u007f') {
+      const width = displayWidth(c);
       const row = this.#rows[this.#row] ?? [];
+      if (width === 0) {
+        row[this.#column - 1] = `${row[this.#column - 1] ?? ''}${c}`;
+        return;
+      }
+      if (this.#column + width > this.#size.columns) {
+        this.#column = 0;
+        this.#down(1, true);
+        this.#put(c);
+        return;
+      }
       row[this.#column++] = c;
+      if (width === 2) row[this.#column++] = '';
     }
   }
 
-  #control(letter: string, n: number): void {
+  #control(letter: string, numbers: string): void {
+    const n = Math.max(1, Number(numbers) || 1);
     const row = this.#rows[this.#row] ?? [];
-    if (letter === 'A') this.#goTo(this.#row - Math.max(1, n));
-    else if (letter === 'B') this.#goTo(this.#row + Math.max(1, n));
-    else if (letter === 'C') this.#column += Math.max(1, n);
-    else if (letter === 'D') this.#column = Math.max(0, this.#column - Math.max(1, n));
-    else if (letter === 'G') this.#column = Math.max(1, n) - 1;
-    else if (letter === 'K') row.length = Math.min(row.length, this.#column);
+    const column = Math.min(this.#column, this.#size.columns - 1);
+    if (letter === 'A') this.#row = Math.max(this.#top, this.#row - n);
+    else if (letter === 'B') this.#down(n, false);
+    else if (letter === 'C') this.#column = Math.min(this.#size.columns - 1, column + n);
+    else if (letter === 'D') this.#column = Math.max(0, column - n);
+    else if (letter === 'G') this.#column = n - 1;
+    else if (letter === 'H') {
+      this.#row = this.#top;
+      this.#column = 0;
+    } else if (letter === 'K') row.length = Math.min(row.length, column);
+    else if (letter === 'J' && numbers === '2')
+      this.#rows.splice(this.#top, this.#size.rows, ...this.#rows.slice(this.#top).map(() => []));
     else if (letter === 'J') {
-      row.length = Math.min(row.length, this.#column);
-      this.#rows.length = this.#row + 1;
-    }
+      row.length = Math.min(row.length, column);
+      // The rows stay on the screen, but nothing is on them.
+      for (let i = this.#row + 1; i < this.#rows.length; i++) this.#rows[i] = [];
+    } else if (letter !== 'm') throw new Error(`a terminal of the tests does not know CSI ${numbers}${letter}`);
   }
 
-  #goTo(row: number): void {
-    this.#row = Math.max(0, row);
+  #down(n: number, scrolls: boolean): void {
+    const bottom = this.#top + this.#size.rows - 1;
+    this.#row = scrolls ? this.#row + n : Math.min(bottom, this.#row + n);
     while (this.#rows.length <= this.#row) this.#rows.push([]);
   }
 }
 
+// Cells that were jumped over were never written.
+const textOf = (row: readonly string[]): string => Array.from({ length: row.length }, (_, i) => row[i] ?? ' ').join('');
+
 export class Terminal {
-  readonly display = new Display();
+  readonly display: Display;
   /** Everything that was written, as it was. */
   raw = '';
   readonly ended: Promise<number>;
@@ -85,10 +123,12 @@ export class Terminal {
     words: readonly string[] = [],
     more: Readonly<Record<string, string>> = {},
     program = process.execPath,
+    size = STANDARD_SIZE,
   ) {
+    this.display = new Display(size);
     this.#pty = spawn(program, program === process.execPath ? [CLIENT, ...words] : [...words], {
-      cols: COLUMNS,
-      rows: ROWS,
+      cols: size.columns,
+      rows: size.rows,
       env: cleanEnvironment(home, { TERM: 'xterm', ...more }),
     });
     this.#pty.onData((data) => {
