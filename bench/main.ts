@@ -7,6 +7,7 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   server: async () => (await import('./server.js')).benchServer(),
   saturation: async () => (await import('./chat.js')).benchSaturation(),
   pace: async () => (await import('./chat.js')).benchPace(),
+  resume: async () => (await import('./resume.js')).benchResume(),
   whoelse: async () => (await import('./whoelse.js')).benchWhoelse(),
 };
 

@@ -79,12 +79,12 @@ export function fingerprintOf(publicKey: string): KeyFingerprint {
 }
 
 /**
- * The public key (SubjectPublicKeyInfo, DER, base64) of a certificate in DER, as `getPeerCertificate(true).raw` gives it.
+ * The public key (SubjectPublicKeyInfo, DER, base64) of a certificate, or of one in DER, as `getPeerCertificate(true).raw` gives it.
  * @throws ParleyError PROTOCOL_ERROR when it is no certificate
  */
-export function publicKeyOf(certificateDer: Buffer): string {
+export function publicKeyOf(certificate: X509Certificate | Buffer): string {
   try {
-    const { publicKey } = new X509Certificate(certificateDer);
+    const { publicKey } = certificate instanceof X509Certificate ? certificate : new X509Certificate(certificate);
     return publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
   } catch (cause) {
     throw new ParleyError('PROTOCOL_ERROR', { reason: 'its certificate cannot be read' }, { cause });

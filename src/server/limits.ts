@@ -24,6 +24,10 @@ export const RESUME_AGAIN_MS = 60 * SECOND_MS;
 export const TOKEN_SWEEP_MS = 60 * MINUTE_MS;
 /** How long a broken connection may stay away before others are told that its user left: a first reconnect takes less. */
 export const OFFLINE_GRACE_MS = 3 * SECOND_MS;
+/** So many broken connections at once are a crowd, which takes longer to come back; telling everybody of everybody would keep it from it. */
+export const CROWD = 100;
+/** What each one in a crowd adds to that time: somewhat more than taking a session up again costs. */
+export const OFFLINE_GRACE_EACH_MS = 3;
 /** How long news of who came and went are gathered: a thousand logins are then some writes to everyone, not a thousand. */
 export const PRESENCE_GATHER_MS = 50;
 /** News in one write: less than 1 KiB of them, beyond which Node keeps a buffer of 16 KiB for that connection. */
@@ -112,8 +116,11 @@ export const SCRAPE_DEADLINE_MS = 5 * SECOND_MS;
 const RESERVED_DESCRIPTORS = 64;
 /** Connections at most, whatever the system allows: memory. */
 const MAX_CONNECTIONS = 20_000;
-/** Connections without login at most: each can cost a handshake. */
-const MAX_STRANGERS = 1_024;
+/**
+ * Connections without login at most: everybody who comes back at once after an outage, since one that is ended to make room has wasted its
+ * handshake. Each costs 18 KiB, 40 KiB during its handshake.
+ */
+const MAX_STRANGERS = 4_096;
 
 export interface ConnectionLimits {
   readonly total: number;

@@ -93,8 +93,9 @@ export class Listener {
   readonly #tls: TlsServer;
   readonly #sockets = new Set<Socket>();
   readonly #perAddress = new Map<string, number>();
-  /** Connections without login, the oldest first. */
-  readonly #strangers = new Set<Stranger>();
+  /** Connections without login by address, the oldest first. */
+  readonly #strangers = new Map<string, Set<Stranger>>();
+  #strangerCount = 0;
   /** Strangers whose TLS handshake goes on, by the remote end as TLS names it. */
   readonly #handshaking = new Map<string, Stranger>();
   /** Since it was last written to the log. */
@@ -142,7 +143,7 @@ export class Listener {
   close(): void {
     this.#cancelRefusalLog?.();
     if (this.#server.listening) this.#server.close();
-    for (const { socket } of this.#strangers) socket.destroy();
+    for (const each of this.#strangers.values()) for (const { socket } of each) socket.destroy();
   }
 
   /** Ends every connection that is left. */
@@ -180,34 +181,35 @@ export class Listener {
       address,
       deciding: false,
       cancelDeadline: this.#options.clock.after(LOGIN_DEADLINE_MS, () => socket.destroy()),
-      settle: () => this.#strangers.delete(stranger),
+      settle: () => this.#forgetStranger(stranger),
     };
-    this.#strangers.add(stranger);
+    const fromThere = this.#strangers.get(address) ?? new Set();
+    this.#strangers.set(address, fromThere.add(stranger));
+    this.#strangerCount += 1;
     return stranger;
+  }
+
+  #forgetStranger(stranger: Stranger): void {
+    const fromThere = this.#strangers.get(stranger.address);
+    if (fromThere?.delete(stranger) !== true) return;
+    this.#strangerCount -= 1;
+    if (fromThere.size === 0) this.#strangers.delete(stranger.address);
   }
 
   /** Whether one more from this address can stay; a stranger that has been idle for longest may have to go for it. */
   #makeRoom(address: string): boolean {
     const { total, perAddress, strangers, strangersPerAddress } = this.#options.limits;
-    const fromThere = [...this.#strangers].filter((each) => each.address === address);
-    if (fromThere.length >= strangersPerAddress || (this.#perAddress.get(address) ?? 0) >= perAddress) {
-      return dismissOne(fromThere);
-    }
-    if (this.#strangers.size >= strangers || this.#sockets.size >= total) {
-      return dismissOne(this.#strangersOfBusiestAddress());
-    }
+    const fromThere = this.#strangers.get(address);
+    const here = this.#perAddress.get(address) ?? 0;
+    if ((fromThere?.size ?? 0) >= strangersPerAddress || here >= perAddress) return dismissOne(fromThere);
+    if (this.#strangerCount >= strangers || this.#sockets.size >= total) return dismissOne(this.#busiest());
     return true;
   }
 
-  #strangersOfBusiestAddress(): Stranger[] {
-    const byAddress = new Map<string, Stranger[]>();
-    let most: Stranger[] = [];
-    for (const stranger of this.#strangers) {
-      const list = byAddress.get(stranger.address) ?? [];
-      byAddress.set(stranger.address, list);
-      list.push(stranger);
-      if (list.length > most.length) most = list;
-    }
+  /** The strangers of the address that has most of them. */
+  #busiest(): Set<Stranger> | undefined {
+    let most: Set<Stranger> | undefined;
+    for (const each of this.#strangers.values()) if (most === undefined || each.size > most.size) most = each;
     return most;
   }
 
@@ -244,11 +246,14 @@ export class Listener {
 }
 
 /** Ends the one that came first among those whose login is not being decided. */
-function dismissOne(strangers: readonly Stranger[]): boolean {
-  const idle = strangers.find(({ deciding }) => !deciding);
-  idle?.settle();
-  idle?.socket.destroy();
-  return idle !== undefined;
+function dismissOne(strangers: Iterable<Stranger> = []): boolean {
+  for (const stranger of strangers) {
+    if (stranger.deciding) continue;
+    stranger.settle();
+    stranger.socket.destroy();
+    return true;
+  }
+  return false;
 }
 
 function remoteName(socket: Socket): string {
@@ -261,7 +266,7 @@ function provenKey(socket: TLSSocket): SessionKey | undefined {
   const certificate = socket.getPeerX509Certificate() as X509Certificate | null | undefined;
   if (certificate === undefined || certificate === null) return undefined;
   try {
-    const publicKey = publicKeyOf(certificate.raw);
+    const publicKey = publicKeyOf(certificate);
     return { publicKey, fingerprint: fingerprintOf(publicKey) };
   } catch {
     return undefined;

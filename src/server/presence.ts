@@ -5,7 +5,14 @@ import { DEAD_AFTER_MS } from '../protocol/limits.js';
 import { nameKey } from '../protocol/values.js';
 import type { UserName } from '../protocol/values.js';
 import type { Blocks } from './blocks.js';
-import { OFFLINE_GRACE_MS, PRESENCE_BATCH, PRESENCE_GATHER_MS, SEEN_INTERVAL_MS } from './limits.js';
+import {
+  CROWD,
+  OFFLINE_GRACE_EACH_MS,
+  OFFLINE_GRACE_MS,
+  PRESENCE_BATCH,
+  PRESENCE_GATHER_MS,
+  SEEN_INTERVAL_MS,
+} from './limits.js';
 import type { Log } from './log.js';
 import type { Session } from './session.js';
 import type { BlockStore, UserId, UserStore } from './storage/port.js';
@@ -48,6 +55,8 @@ export class Presence {
   readonly #byName = new Map<string, Session>();
   /** Users whose connection broke, until the others are told. */
   readonly #missing = new Map<UserId, () => void>();
+  /** Users whose broken connection was told to the others, until they are back. */
+  readonly #toldGone = new Set<UserId>();
   /** Users to be written down as seen, gathered for a turn of the loop. */
   #toTouch = new Set<UserId>();
   #cancelInterval: () => void;
@@ -94,13 +103,14 @@ export class Presence {
   join(session: Session, resumed: { readonly lastSeenAt: number | undefined } | undefined): void {
     const { user } = session;
     const wasHere = this.#online.has(user.id) || this.#missing.has(user.id);
+    const wasTold = this.#toldGone.delete(user.id);
     this.#forgetMissing(user.id);
     session.newsFrom = this.#nextNews;
     this.#online.set(user.id, session);
     this.#byName.set(nameKey(user.name), session);
     this.#touch(user.id);
     const recent = resumed !== undefined && this.#clock.epochMs() - (resumed.lastSeenAt ?? 0) < DEAD_AFTER_MS;
-    if (!wasHere && !recent) this.#announce(user, true);
+    if (!wasHere && (wasTold || !recent)) this.#announce(user, true);
   }
 
   /** Ends what `join` began, when it is still this session that is its user's; a broken connection is told to others a little later. */
@@ -111,14 +121,24 @@ export class Presence {
     this.#byName.delete(nameKey(user.name));
     this.#touch(user.id);
     if (how === 'ended') this.#announce(user, false);
-    if (how === 'broken') {
-      const cancel = this.#clock.after(OFFLINE_GRACE_MS, () => {
-        this.#missing.delete(user.id);
-        this.#announce(user, false);
-      });
-      this.#missing.set(user.id, cancel);
-    }
+    if (how === 'broken') this.#miss(user, this.#clock.monotonicMs(), OFFLINE_GRACE_MS);
     return true;
+  }
+
+  /** Others are told that the user has gone when the grace is over: a longer one while a crowd is on its way back. */
+  #miss(user: User, since: number, graceMs: number): void {
+    const cancel = this.#clock.after(since + graceMs - this.#clock.monotonicMs(), () => {
+      const crowd = Math.max(0, this.#missing.size - CROWD);
+      const longerMs = OFFLINE_GRACE_MS + crowd * OFFLINE_GRACE_EACH_MS;
+      if (longerMs > graceMs) {
+        this.#miss(user, since, longerMs);
+        return;
+      }
+      this.#missing.delete(user.id);
+      this.#toldGone.add(user.id);
+      this.#announce(user, false);
+    });
+    this.#missing.set(user.id, cancel);
   }
 
   /** Everyone who was online at `sinceMs` (epoch) or later, the latest first; who is online now counts as seen now. */

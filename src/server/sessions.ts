@@ -32,6 +32,12 @@ export interface Entered {
   readonly start: SessionStart;
 }
 
+/** What a session was resumed with. */
+interface UsedToken {
+  readonly token: string;
+  readonly hash: string;
+}
+
 /** What the other end is told when its session ends. */
 const NOTICES: Partial<Record<EndReason, NoticeCode>> = {
   idle: 'LOGGED_OUT_IDLE',
@@ -72,7 +78,7 @@ export class Sessions {
     const user = await this.#authenticate({ name, password, address, keyFingerprint: key?.fingerprint }, signal);
     return this.#deciding.run(user.id, async () => {
       await this.#replaceDead(user);
-      return this.#begin(connection, origin, user, undefined);
+      return this.#begin(connection, origin, user);
     });
   }
 
@@ -82,29 +88,16 @@ export class Sessions {
     const { key } = origin;
     if (key === undefined) throw new ParleyError('LOGIN_REQUIRED');
     const hash = hashToken(token);
-    const held = await storage.takeResumeToken(hash, this.#clock.epochMs());
-    if (held === undefined) throw new ParleyError('LOGIN_REQUIRED');
-    // Whoever has the token but not the key must not use it up either.
-    const giveBack = (): Promise<void> => storage.storeResumeToken(hash, held);
-    if (held.keyFingerprint !== key.fingerprint) {
-      await giveBack();
-      throw new ParleyError('LOGIN_REQUIRED');
-    }
-    // The answer with the next token may be lost with the connection: this one is good for a little while yet.
-    const againUntil = Math.min(held.expiresAt, this.#clock.epochMs() + RESUME_AGAIN_MS);
-    await storage.storeResumeToken(hash, { ...held, expiresAt: againUntil });
+    const held = await storage.findResumeToken(hash, this.#clock.epochMs());
+    // Whoever has the token but not the key gets no further, and does not use it up.
+    if (held?.keyFingerprint !== key.fingerprint) throw new ParleyError('LOGIN_REQUIRED');
     return this.#deciding.run(held.userId, async () => {
       const standing = presence.get(held.userId);
       if (standing?.origin.key?.fingerprint === key.fingerprint) await this.end(standing, 'resumed');
       const user = await storage.getUser(held.userId);
       if (user === undefined) throw new ParleyError('LOGIN_REQUIRED');
-      try {
-        await this.#replaceDead(user);
-      } catch (error) {
-        await giveBack();
-        throw error;
-      }
-      return this.#begin(connection, origin, user, user);
+      await this.#replaceDead(user);
+      return this.#begin(connection, origin, user, { token, hash });
     });
   }
 
@@ -154,12 +147,7 @@ export class Sessions {
     await this.end(standing, 'replaced');
   }
 
-  async #begin(
-    connection: Connection,
-    origin: Origin,
-    before: UserRecord,
-    resumed: UserRecord | undefined,
-  ): Promise<Entered> {
+  async #begin(connection: Connection, origin: Origin, before: UserRecord, used?: UsedToken): Promise<Entered> {
     const { storage, presence, conversations, registry, groups } = this.#services;
     if (!connection.isOpen) throw new ParleyError('CANCELLED');
     await conversations.writeAcknowledged(before.id);
@@ -168,7 +156,7 @@ export class Sessions {
     const blocked = (await storage.listBlocked(user.id)).map(({ name }) => name);
     const unread = await storage.countUnread(user.id);
     const nextNumber = origin.key && (await storage.nextNumber(user.id, origin.key.fingerprint));
-    const token = await this.#newToken(user.id, origin);
+    const token = await this.#newToken(user.id, origin, used);
     const session = new Session({
       user: { id: user.id, name: user.name },
       origin,
@@ -176,8 +164,8 @@ export class Sessions {
       pump: conversations.pump(user.id, connection, user.deliveredPosition),
       clock: this.#clock,
     });
-    await groups.began(session, resumed === undefined ? 'login' : 'resume');
-    presence.join(session, resumed);
+    await groups.began(session, used === undefined ? 'login' : 'resume');
+    presence.join(session, used === undefined ? undefined : before);
     registry.renew(user.id);
     this.#watchIdle(session);
     const start: SessionStart = {
@@ -194,25 +182,33 @@ export class Sessions {
     return { session, start };
   }
 
-  async #newToken(userId: UserId, { key }: Origin): Promise<string | undefined> {
+  /** @throws ParleyError LOGIN_REQUIRED when the token that was used has been revoked meanwhile */
+  async #newToken(userId: UserId, { key }: Origin, used: UsedToken | undefined): Promise<string | undefined> {
     if (key === undefined) return undefined;
     const { storage, log } = this.#services;
-    const now = this.#clock.epochMs();
+    const at = this.#clock.epochMs();
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
-    const expiresAt = now + TOKEN_LIFETIME_MS;
+    let isKept: boolean;
     try {
-      await Promise.all([
-        storage.rememberDevice(userId, { keyFingerprint: key.fingerprint, publicKey: key.publicKey }, now),
-        storage.storeResumeToken(hashToken(token), { userId, keyFingerprint: key.fingerprint, expiresAt }),
-      ]);
-      return token;
+      isKept = await storage.keepSession({
+        userId,
+        keyFingerprint: key.fingerprint,
+        publicKey: key.publicKey,
+        tokenHash: hashToken(token),
+        expiresAt: at + TOKEN_LIFETIME_MS,
+        at,
+        // The answer with the next token may be lost with the connection: this one is good for a little while yet.
+        used: used && { tokenHash: used.hash, until: at + RESUME_AGAIN_MS },
+      });
     } catch (thrown) {
       const { code, message: reason } = toParleyError(thrown);
       if (code !== 'DISK_FULL') throw thrown;
-      // Who cannot be remembered may read all the same (R21).
-      log.error({ userId, code, reason }, 'a session cannot be resumed');
-      return undefined;
+      // Who cannot be remembered may read all the same (R21); a token that was used stays as it was.
+      log.error({ userId, code, reason }, 'no token for the session could be kept');
+      return used?.token;
     }
+    if (!isKept) throw new ParleyError('LOGIN_REQUIRED');
+    return token;
   }
 
   /** One timer a session, set again for what is left whenever it finds that the user was active meanwhile. */

@@ -137,7 +137,7 @@ export function storageContract(open: () => Promise<{ storage: Storage; dispose:
       await storage.storeResumeToken(tokenHash(1), token(alice));
       expect(await storage.setPasswordHash(alice.id, 'new')).to.equal(true);
       expect((await storage.findUser('alice'))?.passwordHash).to.equal('new');
-      expect(await storage.takeResumeToken(tokenHash(1), T0)).to.equal(undefined);
+      expect(await storage.findResumeToken(tokenHash(1), T0)).to.equal(undefined);
       expect(await storage.setPasswordHash(999, 'new')).to.equal(false);
     });
 
@@ -169,7 +169,7 @@ export function storageContract(open: () => Promise<{ storage: Storage; dispose:
       expect(await storage.findUser('alice')).to.equal(undefined);
       expect(await storage.findFile('a.txt')).to.equal(undefined);
       expect(await storage.chunkDigests(registered?.id ?? 0)).to.equal(undefined);
-      expect(await storage.takeResumeToken(tokenHash(1), T0)).to.equal(undefined);
+      expect(await storage.findResumeToken(tokenHash(1), T0)).to.equal(undefined);
       expect(await storage.listBlocked(carol.id)).to.deep.equal([]);
       const [first, second] = await storage.entriesAfter(bob.id, 0, { limit: 10 });
       expect(first).to.include({ from: 'Alice', text: 'from alice', position: 1 });
@@ -232,16 +232,39 @@ export function storageContract(open: () => Promise<{ storage: Storage; dispose:
   });
 
   describe('resume tokens', () => {
-    it('gives a token once', async () => {
+    it('finds a token until it ends', async () => {
       await storage.storeResumeToken(tokenHash(1), token(alice));
-      expect(await storage.takeResumeToken(tokenHash(1), T0)).to.deep.equal(token(alice));
-      expect(await storage.takeResumeToken(tokenHash(1), T0)).to.equal(undefined);
+      expect(await storage.findResumeToken(tokenHash(1), T0)).to.deep.equal(token(alice));
+      expect(await storage.findResumeToken(tokenHash(1), T0 + 99)).to.deep.equal(token(alice));
+      expect(await storage.findResumeToken(tokenHash(1), T0 + 100)).to.equal(undefined);
+      expect(await storage.findResumeToken(tokenHash(2), T0)).to.equal(undefined);
     });
 
-    it('gives no token that has ended', async () => {
-      await storage.storeResumeToken(tokenHash(1), token(alice));
-      expect(await storage.takeResumeToken(tokenHash(1), T0 + 100)).to.equal(undefined);
-      expect(await storage.takeResumeToken(tokenHash(1), T0)).to.equal(undefined);
+    it('keeps what a session begins with, and shortens the token that it used', async () => {
+      const begun = { ...token(alice), publicKey: 'AAAA', at: T0 };
+      expect(await storage.keepSession({ ...begun, tokenHash: tokenHash(1) })).to.equal(true);
+      expect(await storage.findResumeToken(tokenHash(1), T0)).to.deep.equal(token(alice));
+      expect(await storage.latestDevice(alice.id)).to.deep.equal({ keyFingerprint: fingerprint(1), publicKey: 'AAAA' });
+      const used = { tokenHash: tokenHash(1), until: T0 + 60 };
+      const next = { ...begun, expiresAt: T0 + 200, tokenHash: tokenHash(2), used };
+      expect(await storage.keepSession(next)).to.equal(true);
+      expect((await storage.findResumeToken(tokenHash(1), T0))?.expiresAt).to.equal(T0 + 60);
+      expect((await storage.findResumeToken(tokenHash(2), T0))?.expiresAt).to.equal(T0 + 200);
+      // Used again it does not last longer.
+      const again = { ...next, tokenHash: tokenHash(3), used: { ...used, until: T0 + 90 } };
+      expect(await storage.keepSession(again)).to.equal(true);
+      expect((await storage.findResumeToken(tokenHash(1), T0))?.expiresAt).to.equal(T0 + 60);
+    });
+
+    it('keeps nothing for a token that was revoked meanwhile, nor for a user who was removed', async () => {
+      const used = { tokenHash: tokenHash(1), until: T0 + 60 };
+      const begun = { ...token(alice), publicKey: 'AAAA', at: T0, tokenHash: tokenHash(2) };
+      expect(await storage.keepSession({ ...begun, used })).to.equal(false);
+      expect(await storage.findResumeToken(tokenHash(2), T0)).to.equal(undefined);
+      expect(await storage.latestDevice(alice.id)).to.equal(undefined);
+      await storage.removeUser(alice.id);
+      await storage.keepSession(begun);
+      expect(await storage.findResumeToken(tokenHash(2), T0)).to.equal(undefined);
     });
 
     it('revokes those of a user only, and forgets those that have ended', async () => {
@@ -249,18 +272,18 @@ export function storageContract(open: () => Promise<{ storage: Storage; dispose:
       await storage.storeResumeToken(tokenHash(2), token(bob));
       await storage.storeResumeToken(tokenHash(3), token(bob, T0 + 50));
       await storage.revokeResumeTokens(alice.id);
-      expect(await storage.takeResumeToken(tokenHash(1), T0)).to.equal(undefined);
+      expect(await storage.findResumeToken(tokenHash(1), T0)).to.equal(undefined);
       expect(await storage.removeExpiredResumeTokens(T0 + 50)).to.equal(1);
-      expect(await storage.takeResumeToken(tokenHash(3), T0)).to.equal(undefined);
-      expect(await storage.takeResumeToken(tokenHash(2), T0)).to.deep.equal(token(bob));
+      expect(await storage.findResumeToken(tokenHash(3), T0)).to.equal(undefined);
+      expect(await storage.findResumeToken(tokenHash(2), T0)).to.deep.equal(token(bob));
     });
 
     it('keeps a bounded number for a user, those that end last', async () => {
       for (let i = 0; i <= MAX_RESUME_TOKENS_PER_USER; i++) {
         await storage.storeResumeToken(tokenHash(i), token(alice, T0 + 1 + i));
       }
-      expect(await storage.takeResumeToken(tokenHash(0), T0)).to.equal(undefined);
-      expect(await storage.takeResumeToken(tokenHash(1), T0)).to.not.equal(undefined);
+      expect(await storage.findResumeToken(tokenHash(0), T0)).to.equal(undefined);
+      expect(await storage.findResumeToken(tokenHash(1), T0)).to.not.equal(undefined);
     });
   });
 

@@ -268,32 +268,51 @@ describe('resuming', () => {
     expect((await refusal(hall.enter({ key }).call(resume, { token: last }))).code).to.equal('LOGIN_REQUIRED');
   });
 
-  it('is not to be had while the disk is full, and everything that only reads is (R21)', async () => {
+  it('goes on with the old token while the disk is full, and so does everything that only reads (R21)', async () => {
     const full = new ParleyError('DISK_FULL', { path: '/secret/path', reason: 'disk full' });
     const { storage } = hall;
+    const keys = [anyKey(), anyKey()];
+    const { token = '' } = await hall.enter({ key: keys[1] }).login('bob');
     const reading = await Hall.open([], {
       storage: {
         ...storage,
-        rememberDevice: () => Promise.reject(full),
-        storeResumeToken: () => Promise.reject(full),
+        keepSession: () => Promise.reject(full),
         appendMessages: () => Promise.reject(full),
-        takeResumeToken: () => Promise.reject(full),
         touchLastSeen: () => Promise.reject(full),
       },
       clock: hall.clock,
     });
-    const alice = reading.enter({ key: anyKey() });
+    const alice = reading.enter({ key: keys[0] });
     expect((await alice.login('alice')).token).to.equal(undefined);
-    expect(await alice.call(whoelse, {})).to.deep.equal({ users: [] });
-    const errors = [
-      await refusal(alice.call(serverCommands.message, { user: 'bob', text: 'x' })),
-      await refusal(reading.enter({ key: anyKey() }).call(resume, { token: 'x' })),
-    ];
-    for (const error of errors) {
-      expect(error.code).to.equal('DISK_FULL');
-      expect(error.message).to.not.contain('secret');
-    }
+    const bob = await reading.enter({ key: keys[1] }).call(resume, { token });
+    expect(bob.token).to.equal(token);
+    expect(await alice.call(whoelse, {})).to.deep.equal({ users: ['bob'] });
+    const error = await refusal(alice.call(serverCommands.message, { user: 'bob', text: 'x' }));
+    expect(error.code).to.equal('DISK_FULL');
+    expect(error.message).to.not.contain('secret');
     await reading.stop();
+    hall.clock.jump(120_000);
+    await hall.enter({ key: keys[1] }).call(resume, { token });
+  });
+
+  it('is refused when the token is revoked while it is being decided', async () => {
+    const key = anyKey();
+    const { storage } = hall;
+    const { token = '' } = await hall.enter({ key }).login('alice');
+    const alice = await storage.findUser('alice');
+    const racing = await Hall.open([], {
+      storage: {
+        ...storage,
+        countUnread: async (userId) => {
+          await storage.revokeResumeTokens(alice?.id ?? 0);
+          return storage.countUnread(userId);
+        },
+      },
+      clock: hall.clock,
+    });
+    expect((await refusal(racing.enter({ key }).call(resume, { token }))).code).to.equal('LOGIN_REQUIRED');
+    expect(racing.core.services.presence.size).to.equal(0);
+    await racing.stop();
   });
 
   it('refuses nonsense', async () => {

@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { serverCommands } from '../../src/protocol/commands/server.js';
 import { Hall, anyKey, turns } from './hall.js';
+import type { Guest } from './hall.js';
 
 const { whoelse, whoelsesince, wholast, block, endSession, resume } = serverCommands;
 
@@ -114,6 +115,35 @@ describe('presence', () => {
     await hall.enter({ key }).call(resume, { token: start.token ?? '' });
     await hall.spread();
     expect(alice.comings).to.deep.equal(['+Bob', '-Bob', '+Bob']);
+  });
+
+  it('is told again of who was told to be gone, however soon they are back', async () => {
+    const alice = await hall.guest('alice');
+    const key = anyKey();
+    const bob = hall.enter({ key });
+    const { token = '' } = await bob.login('bob');
+    bob.connection.destroy();
+    await turns();
+    await hall.clock.advance(5_000);
+    await hall.enter({ key }).call(resume, { token });
+    await hall.spread();
+    expect(alice.comings).to.deep.equal(['+Bob', '-Bob', '+Bob']);
+  });
+
+  it('waits longer for a crowd whose connections broke at the same time, but not for ever', async () => {
+    const names = Array.from({ length: 300 }, (_, i) => `user${i}`);
+    const crowd = await Hall.open([...names, 'watcher']);
+    const guests: Guest[] = [];
+    for (const name of names) guests.push(await crowd.guest(name));
+    await crowd.spread();
+    const watcher = await crowd.guest('watcher');
+    for (const { connection } of guests) connection.destroy();
+    await turns();
+    await crowd.clock.advance(3_500);
+    expect(watcher.comings).to.deep.equal([]);
+    await crowd.clock.advance(3_000);
+    await watcher.until(() => watcher.comings.length === names.length);
+    await crowd.close();
   });
 
   it('is not told anew by everyone when the server was restarted', async () => {

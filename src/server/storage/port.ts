@@ -67,6 +67,17 @@ export interface ResumeToken {
   readonly expiresAt: number;
 }
 
+/** A session that begins with a key. */
+export interface BegunSession extends ResumeToken {
+  /** Of the token that resumes it, whose other fields are these. */
+  readonly tokenHash: string;
+  /** The key that it showed, remembered as the user's latest. */
+  readonly publicKey: string;
+  readonly at: number;
+  /** The token that it used itself, which ends then at the latest. */
+  readonly used?: { readonly tokenHash: string; readonly until: number } | undefined;
+}
+
 export type MessageKind = 'message' | 'broadcast' | 'group';
 
 export interface NewMessage {
@@ -192,8 +203,10 @@ export interface DeviceStore {
 export interface ResumeTokenStore {
   /** `tokenHash`: SHA-256 of the token, 64 hex digits; the token itself is never stored. */
   storeResumeToken(tokenHash: string, token: ResumeToken): Promise<void>;
-  /** Takes it out, so it serves once; undefined when there is none or it has ended by `at`. */
-  takeResumeToken(tokenHash: string, at: number): Promise<ResumeToken | undefined>;
+  /** undefined when there is none or it has ended by `at`. */
+  findResumeToken(tokenHash: string, at: number): Promise<ResumeToken | undefined>;
+  /** Keeps what a session begins with, in one commit; false, and nothing is kept, when the token it used has been revoked meanwhile. */
+  keepSession(begun: BegunSession): Promise<boolean>;
   revokeResumeTokens(userId: UserId): Promise<void>;
   /** Forgets tokens of all users that have ended by `at`; returns how many. */
   removeExpiredResumeTokens(at: number): Promise<number>;

@@ -43,6 +43,11 @@ export class SqliteConnection {
   /** For the migrator, before anything else uses the connection. */
   readonly database: Database.Database;
   readonly #path: string;
+  /** Prepared: parsing them would be half of what a small write costs. */
+  readonly #savepoint: Statement<object>;
+  readonly #release: Statement<object>;
+  readonly #begin: Statement<object>;
+  readonly #commit: Statement<object>;
   #open = true;
   #writes: QueuedWrite[] = [];
 
@@ -64,6 +69,11 @@ export class SqliteConnection {
         database.pragma(setting);
       return database;
     });
+    this.#savepoint = this.statement('SAVEPOINT one');
+    this.#release = this.statement('RELEASE one');
+    // IMMEDIATE: a transaction that reads first and then has to wait for a writer could only fail.
+    this.#begin = this.statement('BEGIN IMMEDIATE');
+    this.#commit = this.statement('COMMIT');
   }
 
   /** Prepares a statement that is kept as long as the connection; its tables must exist. */
@@ -121,10 +131,10 @@ export class SqliteConnection {
   /** One write that undoes only itself when it fails. */
   #inSavepoint(write: QueuedWrite): Settle {
     const { database } = this;
-    database.exec('SAVEPOINT one');
+    this.#savepoint.run();
     try {
       const settle = alone(write);
-      database.exec('RELEASE one');
+      this.#release.run();
       return settle;
     } catch (thrown) {
       // After a full disk SQLite has undone everything, the other writes too.
@@ -136,12 +146,10 @@ export class SqliteConnection {
 
   /** As `write`, in this turn; throws what `work` or SQLite throws. */
   transaction<T>(work: () => T): T {
-    const { database } = this;
-    // IMMEDIATE: a transaction that reads first and then has to wait for a writer could only fail.
-    database.exec('BEGIN IMMEDIATE');
+    this.#begin.run();
     try {
       const result = work();
-      database.exec('COMMIT');
+      this.#commit.run();
       return result;
     } catch (error) {
       this.rollback();

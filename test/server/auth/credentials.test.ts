@@ -130,7 +130,7 @@ describe('Credentials.txt', () => {
       const token = { userId: alice?.id ?? 0, keyFingerprint: 'key' as never, expiresAt: T0 };
       await storage.storeResumeToken('aa', token);
       await read('alice a');
-      expect(await storage.takeResumeToken('aa', 0)).to.deep.equal(token);
+      expect(await storage.findResumeToken('aa', 0)).to.deep.equal(token);
     });
 
     it('are as many as the file has, while logins wait', async () => {
