@@ -46,6 +46,8 @@ export interface Envelope {
 export interface Sent {
   readonly id: string;
   readonly outcome: Exclude<AppendOutcome, { readonly kind: 'gap' | 'used' }>;
+  /** What it would be refused with now; but it was stored before, and whoever asks again did not hear so. */
+  readonly refusal: ParleyError | undefined;
 }
 
 export class Conversations {
@@ -75,13 +77,14 @@ export class Conversations {
 
   /**
    * Appends a message of this session, behind those it sent before; resolves when it is durable. Whatever `prepare` throws, or
-   * refuses with, is the answer, and nothing is stored; a refusal for good uses the number up, so that the next one is no gap.
+   * refuses with, is the answer, and nothing is stored; a refusal for good uses the number up, so that the next one is no gap. But
+   * what was stored before stays so, whatever has changed since: `refusal` is then for the caller to weigh.
    * @throws ParleyError OUT_OF_ORDER (`expected`), BAD_REQUEST, SERVER_BUSY, DISK_FULL
    */
   async send(session: Session, envelope: Envelope, prepare: () => Promise<Draft>): Promise<Sent> {
     const id = envelope.id ?? randomBytes(16).toString('hex');
     const order = orderOf(session, envelope);
-    const { stored, refusal, isPrepared } = await session.sending.run(async () => {
+    const { stored, refusal } = await session.sending.run(async () => {
       const draft = await prepare().catch((thrown: unknown) => refused(thrown, order !== undefined));
       const { kind, to, text, recipients } = draft;
       const message: NewMessage = {
@@ -96,13 +99,13 @@ export class Conversations {
         order,
       };
       // In an object: the next message need not wait for this one's commit.
-      return { stored: this.#queue.add(message), refusal: draft.refusal, isPrepared: to !== '' };
+      return { stored: this.#queue.add(message), refusal: draft.refusal };
     });
     const outcome = await stored;
-    if (refusal !== undefined && (outcome.kind !== 'duplicate' || !isPrepared)) throw refusal;
+    if (refusal !== undefined && outcome.kind !== 'duplicate') throw refusal;
     if (outcome.kind === 'gap') throw new ParleyError('OUT_OF_ORDER', { expected: outcome.expected });
     if (outcome.kind === 'used') throw new ParleyError('OUT_OF_ORDER', { expected: await this.#nextNumber(session) });
-    return { id, outcome };
+    return { id, outcome, refusal };
   }
 
   /** A pump for a session that begins after `acknowledged`. */

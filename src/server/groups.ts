@@ -118,7 +118,8 @@ export class Groups {
   }
 
   /**
-   * Leaves the group, and gives what was held in it and not shown, oldest first.
+   * Leaves the group, and gives what was held in it and not shown, oldest first. After a focus group nothing is pushed until the
+   * session's pump is released, so that what comes later is behind the answer.
    * @throws ParleyError NOT_IN_GROUP, USAGE, DISK_FULL
    */
   async leave(session: Session, name: string | undefined): Promise<{ group: GroupRecord; held: InboxEntry[] }> {
@@ -128,6 +129,7 @@ export class Groups {
     if (focus?.group.id !== group.id) return { group, held: [] };
     // From here on everything is pushed; what was passed over up to here is the answer.
     const upTo = session.pump.pushed;
+    session.pump.hold();
     this.#leaveFocus(session);
     this.#tellFocus(session);
     const held = await this.#held(session.user.id, focus, upTo);

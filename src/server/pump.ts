@@ -34,6 +34,8 @@ export class Pump {
   focus: Focus | undefined = undefined;
   /** Passed over, behind entries that are not acknowledged. */
   readonly #passed = new Set<number>();
+  /** Between `hold` and `release`. */
+  #isPaused = false;
   #state: 'held' | 'idle' | 'running' | 'again' = 'held';
 
   constructor(parts: PumpParts) {
@@ -56,16 +58,22 @@ export class Pump {
     return this.#pushed - this.#acknowledged;
   }
 
-  /** Begins to push: the client knows by now that its session stands. */
+  /** Begins to push, or goes on: the client knows by now that its session stands, or what `hold` was for. */
   release(): void {
+    this.#isPaused = false;
     if (this.#state === 'held') this.#state = 'idle';
     this.wake();
+  }
+
+  /** Pushes no more until `release`: what comes belongs behind an answer that is being made. */
+  hold(): void {
+    this.#isPaused = true;
   }
 
   /** Says that the inbox has more. A wake that is lost only delays. */
   wake(): void {
     if (this.#state === 'running') this.#state = 'again';
-    if (this.#state !== 'idle') return;
+    if (this.#state !== 'idle' || this.#isPaused) return;
     this.#state = 'running';
     this.#run().catch(this.#parts.onError);
   }
@@ -73,7 +81,7 @@ export class Pump {
   /** The entry at `position` was just stored: pushed as it is when everything before it was, otherwise read in its turn. */
   offer(entry: Pick<InboxEntry, 'position' | 'kind' | 'to' | 'from'>, body: PushBody): void {
     const { position } = entry;
-    if (this.#state !== 'idle' || position !== this.#pushed + 1) this.wake();
+    if (this.#state !== 'idle' || this.#isPaused || position !== this.#pushed + 1) this.wake();
     else if (this.focus?.holds(entry) === true) this.#pass(position);
     else if (this.#hasRoom()) this.#push(position, body);
     else this.wake();
@@ -117,11 +125,12 @@ export class Pump {
   async #run(): Promise<void> {
     const { connection, storage, userId } = this.#parts;
     try {
-      while (connection.isOpen && this.#pushed - this.#acknowledged < PUSH_WINDOW) {
+      while (connection.isOpen && !this.#isPaused && this.#pushed - this.#acknowledged < PUSH_WINDOW) {
         this.#state = 'running';
         if (!this.#hasRoom()) await connection.drained();
         const limit = PUSH_WINDOW - (this.#pushed - this.#acknowledged);
         const entries = await storage.entriesAfter(userId, this.#pushed, { limit, maxBytes: PUMP_PAGE_BYTES });
+        if (this.#pausedMeanwhile()) break;
         for (const entry of entries) {
           if (this.focus?.holds(entry) === true) this.#pass(entry.position);
           else if (!this.#hasRoom()) break;
@@ -132,6 +141,10 @@ export class Pump {
     } finally {
       this.#state = 'idle';
     }
+  }
+
+  #pausedMeanwhile(): boolean {
+    return this.#isPaused;
   }
 
   #wokenMeanwhile(): boolean {

@@ -220,7 +220,7 @@ const messages = {
       const { id, to, text: words } = sent;
       const number = isNumbered ? { number: me.nextNumber++ } : {};
       const call = scene.guest(me.name).call(serverCommands.message, { id, ...number, user: to.name, text: words });
-      agree(world.again(me, sent), withoutId(await outcomeOf(call)), 'answer');
+      agree(world.again(me, sent, isNumbered), withoutId(await outcomeOf(call)), 'answer');
     }),
   ),
   broadcast: fc.tuple(user, text, numbering).map(([who, words, number]) =>

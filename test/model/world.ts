@@ -164,8 +164,8 @@ export class World {
   }
 
   /** A stored message once more: nothing is stored, whatever has changed meanwhile. */
-  again(me: Person, { to }: Sent): Outcome {
-    if (me.focus !== undefined) return refused('IN_FOCUS_GROUP', me.focus.name);
+  again(me: Person, { to }: Sent, isNumbered: boolean): Outcome {
+    if (me.focus !== undefined && !isNumbered) return refused('IN_FOCUS_GROUP', me.focus.name);
     if (to.state === 'in') return done({ delivered: to.focus === undefined });
     // Whether it reached them before they went is the server's to know.
     return done({});

@@ -179,6 +179,24 @@ describe('groups', () => {
       expect(texts(bob, 'message')).to.deep.equal(['four']);
     });
 
+    it('show what was held before anything that comes later', async () => {
+      const raw: Buffer[] = [];
+      const dave = hall.enter({ key: anyKey(), tap: (bytes) => raw.push(bytes) });
+      await dave.login('dave');
+      await dave.call(join, { group: 'skii' });
+      const send = (i: number): Promise<unknown> => carol.call(message, { user: 'dave', text: `text ${i}` });
+      for (let i = 0; i < 10; i++) await send(i);
+      const leaving = dave.call(leave, {});
+      for (let i = 10; i < 30; i++) await send(i);
+      const { held } = await leaving;
+      await hears(dave, 'text 29');
+      const pushed = texts(dave, 'message');
+      const all = Array.from({ length: 30 }, (_, i) => `text ${i}`);
+      expect([...held.map(({ text }) => text), ...pushed]).to.deep.equal(all);
+      const said = Buffer.concat(raw).toString('latin1');
+      expect(said.indexOf('"held":[')).to.be.within(0, said.indexOf(`"text":"${pushed[0] ?? ''}"`));
+    });
+
     it('count what is held as delivered, so that it is not pushed again', async () => {
       for (const text of ['one', 'two']) await carol.call(message, { user: 'bob', text });
       await bob.call(leave, {});

@@ -31,6 +31,8 @@ export interface Way {
   readonly address?: string;
   /** The server's address as this client sees it. */
   readonly localAddress?: string;
+  /** Sees every byte that the server sends. */
+  readonly tap?: (bytes: Buffer) => void;
 }
 
 /** One client: its connection, and every event that was pushed. */
@@ -116,8 +118,9 @@ export class Hall {
   }
 
   /** A client that has not logged in. */
-  enter({ key, address = '192.0.2.1', localAddress = '192.0.2.100' }: Way = {}): Guest {
+  enter({ key, address = '192.0.2.1', localAddress = '192.0.2.100', tap }: Way = {}): Guest {
     const [theirs, ours] = linkedPair();
+    if (tap !== undefined) theirs.on('data', tap);
     const place = { deciding: false, settle: () => undefined };
     this.core.accept(ours, { address, localAddress, key }, place);
     return new Guest(

@@ -150,6 +150,30 @@ describe('messages', () => {
     expect((await refusal(alice.call(message, { id, user: 'dave', text: 'once' }))).code).to.equal('BAD_REQUEST');
   });
 
+  it('that were stored are answered so again, whatever would be said to new ones now', async () => {
+    const { create_group: create, join_group: join, leave_group: leave, send_group: send } = serverCommands;
+    await alice.call(create, { group: 'room' });
+    for (const guest of [alice, bob]) await guest.call(join, { group: 'room' });
+    const inside = { id: newId(), number: 1, text: 'inside' };
+    const before = await alice.call(send, inside);
+    await alice.call(leave, {});
+    const outside = { id: newId(), number: 2, user: 'carol', text: 'outside' };
+    const everybody = { id: newId(), number: 3, text: 'to all' };
+    await alice.call(message, outside);
+    await alice.call(broadcast, everybody);
+    // Not in the group any more, and then in it: each is refused to what was not sent before.
+    expect(await alice.call(send, { ...inside, number: 4 })).to.deep.equal(before);
+    expect((await refusal(alice.call(send, { text: 'new' }))).code).to.equal('NOT_IN_GROUP');
+    await alice.call(join, { group: 'room' });
+    expect((await alice.call(message, { ...outside, number: 5 })).id).to.equal(outside.id);
+    expect((await alice.call(broadcast, { ...everybody, number: 6 })).recipients).to.deep.equal(['Bob']);
+    const other = refusal(alice.call(message, { ...outside, number: 7, user: 'dave' }));
+    expect((await other).code).to.equal('IN_FOCUS_GROUP');
+    await alice.call(send, { number: 8, text: 'end' });
+    await bob.until(count(2));
+    expect(bob.texts).to.deep.equal(['inside', 'end']);
+  });
+
   it('of one sender keep their order, whatever kinds they are and however many wait for a commit', async () => {
     const sent: string[] = [];
     const calls: Promise<unknown>[] = [];

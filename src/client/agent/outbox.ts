@@ -148,18 +148,27 @@ export class Outbox {
   #kick(): void {
     this.#wakePause();
     this.#wakeRound();
-    if (this.#stopped.signal.aborted) return;
-    this.#running ??= this.#run().finally(() => (this.#running = undefined));
+    if (this.#running === undefined && this.#hasSome()) this.#running = this.#run();
+  }
+
+  /** Something waits that may be sent; what is still being written down says so when it is. */
+  #hasSome(): boolean {
+    return !this.#stopped.signal.aborted && this.#waiting()[0]?.kept === true;
   }
 
   async #run(): Promise<void> {
-    while (!this.#stopped.signal.aborted && this.#waiting().length > 0) {
-      const { kind, error } = await this.#round();
-      if (kind === 'sent') this.#failedRounds = 0;
-      else {
-        this.#countTries(error);
-        await this.#pause(RETRY_PAUSES_MS[this.#failedRounds++] ?? LONG_PAUSE_MS);
+    try {
+      while (this.#hasSome()) {
+        const { kind, error } = await this.#round();
+        if (kind === 'sent') this.#failedRounds = 0;
+        else {
+          this.#countTries(error);
+          await this.#pause(RETRY_PAUSES_MS[this.#failedRounds++] ?? LONG_PAUSE_MS);
+        }
       }
+    } finally {
+      // In the turn in which it was found that there is no more, so that no kick is lost.
+      this.#running = undefined;
     }
   }
 
@@ -169,7 +178,11 @@ export class Outbox {
     let trouble: ParleyError | undefined;
     let expected: number | undefined;
     const flying = new Set<Promise<void>>();
-    const next = (): Entry | undefined => this.#waiting().find(({ inFlight }) => !inFlight);
+    // One that is still being written down holds up those behind it: whoever waits for it wakes this.
+    const next = (): Entry | undefined => {
+      const entry = this.#waiting().find(({ inFlight }) => !inFlight);
+      return entry?.kept === true ? entry : undefined;
+    };
     const isStopped = (): boolean =>
       trouble !== undefined ||
       expected !== undefined ||

@@ -47,6 +47,8 @@ export interface Entry extends Readonly<Omit<z.output<typeof added>, 'type' | 'n
   /** Whether the server answered; the answer itself ends with the process. */
   sent: boolean;
   outcome: Outcome | undefined;
+  /** Whether it is on disk: until then it must not be sent, or a crash could make two of it. */
+  kept: boolean;
   /** On its way on the connection of now. */
   inFlight: boolean;
   /** How often nobody answered since somebody last asked. */
@@ -111,6 +113,7 @@ export class OutboxEntries {
     this.#bytes += sizeOf(entry);
     try {
       await this.#log.append({ type: 'add', ...kept });
+      entry.kept = true;
       return entry;
     } catch (thrown) {
       this.#remove(entry);
@@ -157,6 +160,7 @@ function makeEntry(kept: Omit<z.output<typeof added>, 'type'>): Entry {
     ...kept,
     sent: false,
     outcome: undefined,
+    kept: false,
     inFlight: false,
     tries: 0,
     // What another process of this agent did with it is not known.
@@ -173,7 +177,7 @@ function replay(entries: Map<string, Entry>, data: z.output<typeof line>): void 
   const entry = entries.get(data.id);
   if (data.type === 'add') {
     const { account, id, number, command, params, at } = data;
-    entries.set(id, { ...makeEntry({ account, id, number, command, params, at }), wasTransmitted: true });
+    entries.set(id, { ...makeEntry({ account, id, number, command, params, at }), kept: true, wasTransmitted: true });
   } else if (data.type === 'done') entries.delete(data.id);
   else if (entry === undefined) return;
   else if (data.type === 'count') entry.number = data.number;

@@ -28,7 +28,8 @@ export const broadcast: Handler<'broadcast'> = async ({ id: given, number, text,
     const recipients = [...audience.recipients.keys()];
     return { kind: 'broadcast', to: audience.to, text: sendableText(text, audience.to), recipients };
   });
-  if (audience === undefined) throw new ParleyError('INTERNAL', { reason: 'a broadcast had no outcome' });
+  // Sent before, and now refused: whom it reached then is what counts.
+  audience ??= { to: '', recipients: new Map(), skipped: [], blockedBy: 0 };
   const { reached, full } = await sort(context, audience, outcome);
   const skipped = [...audience.skipped, ...full];
   if (to !== undefined) return { id, recipients: reached, skipped };

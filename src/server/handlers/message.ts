@@ -7,7 +7,7 @@ import type { Handler } from './handler.js';
 export const message: Handler<'message'> = async ({ id: given, number, user, text }, { session, services }) => {
   const { conversations, storage, presence, blocks } = services;
   let recipient: Session['user'] | undefined;
-  const { id, outcome } = await conversations.send(session, { id: given, number }, async () => {
+  const { id, outcome, refusal } = await conversations.send(session, { id: given, number }, async () => {
     checkOutside(session);
     recipient = presence.find(user)?.user ?? (await knownUser(storage, user));
     if (recipient.id === session.user.id) throw new ParleyError('SELF');
@@ -17,11 +17,13 @@ export const message: Handler<'message'> = async ({ id: given, number, user, tex
     if (blocked) return { ...draft, recipients: [], refusal: new ParleyError('BLOCKED', { user: recipient.name }) };
     return { ...draft, recipients: [recipient.id] };
   });
-  if (recipient === undefined) throw new ParleyError('INTERNAL', { reason: 'a message had no outcome' });
+  // Sent before, and now refused before it was looked for whom it is.
+  recipient ??= await storage.findUser(user);
+  if (recipient === undefined) throw refusal ?? new ParleyError('INTERNAL', { reason: 'a message had no outcome' });
   const { id: recipientId, name } = recipient;
   const mine = outcome.recipients.find(({ userId }) => userId === recipientId);
   if (mine === undefined) {
-    throw new ParleyError('BAD_REQUEST', { command: 'message', reason: 'id was used for another message' });
+    throw refusal ?? new ParleyError('BAD_REQUEST', { command: 'message', reason: 'id was used for another message' });
   }
   if ('refused' in mine) throw new ParleyError(mine.refused, { user: name });
   const present = presence.get(recipientId);

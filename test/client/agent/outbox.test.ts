@@ -1,5 +1,6 @@
 /** The outbox at a real server and at one that does what a test tells it to. */
 import { expect } from 'chai';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startAgent } from '../../../src/client/agent/agent.js';
@@ -65,6 +66,26 @@ describe('client/agent outbox', () => {
     expect(calls.map(({ params }) => (params as Sent).text)).to.deep.equal(texts);
     expect(calls.map(({ params }) => (params as Sent).number)).to.deep.equal(texts.map((_, n) => n + 1));
     expect(new Set(calls.map(({ params }) => (params as Sent).id)).size).to.equal(texts.length);
+  });
+
+  it('sends nothing before it is kept', async () => {
+    const home = await cleanup.folder();
+    const early: string[] = [];
+    const server = await serverWith({
+      message: (params: Sent) => {
+        if (!readFileSync(join(home, OUTBOX_FILE), 'utf8').includes(params.id)) early.push(params.text);
+        return answered(params);
+      },
+    });
+    const { face } = await agentAt(home, server);
+    // One after the other while others are on their way: those must not go out with them before they are written down.
+    const calls: Promise<unknown>[] = [];
+    for (let n = 0; n < 200; n++) {
+      calls.push(face.call(message, { user: 'bob', text: `text ${n}` }));
+      await new Promise(setImmediate);
+    }
+    await Promise.all(calls);
+    expect(early).to.deep.equal([]);
   });
 
   it('counts anew from what the server expects, with the same ids and in the same order', async () => {
