@@ -8,6 +8,7 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   saturation: async () => (await import('./chat.js')).benchSaturation(),
   pace: async () => (await import('./chat.js')).benchPace(),
   resume: async () => (await import('./resume.js')).benchResume(),
+  fanout: async () => (await import('./fanout.js')).benchFanOut(),
   whoelse: async () => (await import('./whoelse.js')).benchWhoelse(),
 };
 

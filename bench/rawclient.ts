@@ -32,7 +32,7 @@ export class RawClient {
   private constructor(socket: TLSSocket) {
     this.#socket = socket;
     socket.setNoDelay(true);
-    socket.on('data', (bytes) => this.#receive(bytes));
+    socket.on('data', (bytes: Buffer) => this.#receive(bytes));
     socket.on('error', () => undefined);
   }
 
@@ -66,6 +66,16 @@ export class RawClient {
     this.#nextId += 2;
     this.#send(encodeFrame('call', id, json));
     return id;
+  }
+
+  /** As `call`; resolves with the answer to it. Not to be used while `onReply` counts something else. */
+  async ask(json: string): Promise<void> {
+    const before = this.onReply;
+    await new Promise<void>((resolve) => {
+      this.onReply = () => resolve();
+      this.call(json);
+    });
+    this.onReply = before;
   }
 
   close(): void {
