@@ -4,10 +4,10 @@ import { ParleyError } from '../../protocol/errors.js';
 
 /** How long a statement waits for another process's transaction (`server user add`); those take milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
-/** KiB of pages kept in memory: the inner pages of the indexes of some ten million messages. */
-const CACHE_KIB = 16 * 1024;
-/** Pages of log after which they are written back (16 MiB): four times SQLite's own, as appends touch the same pages again and again. */
-const CHECKPOINT_PAGES = 4_000;
+/** KiB of pages kept in memory: the inner pages of the indexes of some ten million messages, and where the logs of thousands of users end. */
+const CACHE_KIB = 64 * 1024;
+/** Pages of log after which they are written back (64 MiB): sixteen times SQLite's own, as appends touch the same pages again and again. */
+const CHECKPOINT_PAGES = 16_000;
 /** Bytes the log may keep on disk once it was written back. */
 const LOG_KEPT_BYTES = 64 * 1024 * 1024;
 
