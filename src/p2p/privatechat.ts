@@ -32,6 +32,15 @@ export interface PrivateChatOptions {
   readonly onMessage: (message: PrivateMessage) => Promise<void>;
 }
 
+export interface SendOptions {
+  /** Of a message that is sent again. */
+  readonly id?: string;
+  readonly sentAt?: string;
+  readonly signal?: AbortSignal;
+  /** How long the other end may take to keep it; default that of any call. */
+  readonly deadlineMs?: number;
+}
+
 const { privateMessage, endPrivate } = peerCommands;
 const privateCommands = { privateMessage, endPrivate } as const;
 
@@ -73,12 +82,16 @@ export class PrivateChat {
    * @throws ParleyError EMPTY_MESSAGE, MESSAGE_TOO_LONG, NO_PRIVATE_LINK when the chat is over, PEER_UNREACHABLE when the link
    * breaks, what the other end refuses with, CANCELLED
    */
-  async send(text: string, options: { id?: string; signal?: AbortSignal } = {}): Promise<PrivateMessage> {
+  async send(text: string, options: SendOptions = {}): Promise<PrivateMessage> {
     parseMessageText(text);
     if (this.#state.kind === 'ended') throw new ParleyError('NO_PRIVATE_LINK', { user: this.peer });
     const id = options.id ?? randomBytes(16).toString('hex');
-    const message = { id, text, sentAt: new Date().toISOString() };
-    await this.#connection.call(privateMessage, message, { signal: options.signal });
+    const message = { id, text, sentAt: options.sentAt ?? new Date().toISOString() };
+    const { signal, deadlineMs } = options;
+    await this.#connection.call(privateMessage, message, {
+      signal,
+      ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    });
     return message;
   }
 

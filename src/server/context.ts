@@ -11,7 +11,7 @@ import type { Registry } from './registry.js';
 import type { EndReason, Session } from './session.js';
 import type { Storage } from './storage/port.js';
 import type { Tally } from './tally.js';
-import type { InTurn } from './turns.js';
+import type { InTurn } from '../protocol/turns.js';
 
 export interface Services {
   readonly clock: Clock;

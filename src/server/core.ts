@@ -22,7 +22,7 @@ import type { Origin } from './session.js';
 import { Sessions } from './sessions.js';
 import type { Storage } from './storage/port.js';
 import { Tally } from './tally.js';
-import { InTurn } from './turns.js';
+import { InTurn } from '../protocol/turns.js';
 
 export interface CoreOptions {
   /** Belongs to the caller, who closes it after the core. */

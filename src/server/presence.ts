@@ -16,7 +16,7 @@ import {
 import type { Log } from './log.js';
 import type { Session } from './session.js';
 import type { BlockStore, UserId, UserStore } from './storage/port.js';
-import { InTurn } from './turns.js';
+import { InTurn } from '../protocol/turns.js';
 
 export interface PresenceParts {
   readonly storage: Pick<UserStore, 'touchLastSeen' | 'usersSeenSince'> & Pick<BlockStore, 'listBlocked'>;

@@ -6,7 +6,7 @@ import { INTRODUCTIONS_PER_MINUTE, MAX_UPLOADS_PER_SESSION, PROBES_PER_MINUTE, R
 import type { Focus } from './focus.js';
 import type { Pump } from './pump.js';
 import type { UserId } from './storage/port.js';
-import { InTurn } from './turns.js';
+import { InTurn } from '../protocol/turns.js';
 
 /** The key that the connection proved. */
 export interface SessionKey {

@@ -14,7 +14,7 @@ import { encodeNotice } from './notices.js';
 import { Session } from './session.js';
 import type { EndReason, Origin } from './session.js';
 import type { UserId, UserRecord } from './storage/port.js';
-import { KeyedTurns } from './turns.js';
+import { KeyedTurns } from '../protocol/turns.js';
 
 const TOKEN_BYTES = 32;
 

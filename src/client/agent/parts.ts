@@ -108,6 +108,6 @@ function assembleLinks(
   };
   const onProblem = (): void => events.notice('NOT_REACHABLE', { text: peers.problem });
   const peers: Peers = new Peers({ identity, pins, clock, log, session, listen, onLink, onProblem });
-  const chats = new PrivateChats({ identity, pins, log, session, peers, events, privateLog, standing, account });
+  const chats = new PrivateChats({ clock, identity, pins, log, session, peers, events, privateLog, standing, account });
   return { peers, chats };
 }

@@ -1,8 +1,11 @@
 /** Private chats of this user: over links of their own, kept here and nowhere else. */
+import { randomBytes } from 'node:crypto';
 import type { Identity } from '../../protocol/certificate.js';
+import type { Clock } from '../../protocol/clock.js';
 import { serverCommands } from '../../protocol/commands/server.js';
 import type { Connection } from '../../protocol/connection.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
+import { KeyedTurns } from '../../protocol/turns.js';
 import { nameKey, parseMessageText } from '../../protocol/values.js';
 import type { PeerLink } from '../../p2p/link.js';
 import { safetyNumber } from '../../p2p/pins.js';
@@ -15,10 +18,16 @@ import { accountKey } from './account.js';
 import type { Account } from './account.js';
 import type { Peers } from './peers.js';
 import type { PrivateLog } from './privatelog.js';
+import { RETRY_PAUSES_MS, TRY_DEADLINE_MS } from './retry.js';
 import type { Session } from './session.js';
 import type { Standing } from './standing.js';
+import { pause } from './waiting.js';
+
+/** How long a private message is tried over new links, in milliseconds: a reconnect at both ends, and no longer than a person waits. */
+const DELIVERY_MS = 20_000;
 
 export interface PrivateChatsOptions {
+  readonly clock: Clock;
   readonly identity: Identity;
   readonly pins: Pins;
   readonly log: Log;
@@ -43,6 +52,8 @@ export class PrivateChats {
   /** By user, newest last: two who begin at the same time have two links, and either serves. */
   readonly #chats = new Map<string, PrivateChat[]>();
   readonly #starting = new Set<string>();
+  /** One message to a user at a time: the next one does not overtake one that has to be sent again. */
+  readonly #sending = new KeyedTurns<string>();
 
   constructor(options: PrivateChatsOptions) {
     this.#options = options;
@@ -67,12 +78,7 @@ export class PrivateChats {
     if (this.#find(user) !== undefined || this.#starting.has(key)) throw new ParleyError('PRIVATE_EXISTS', { user });
     this.#starting.add(key);
     try {
-      let chat: PrivateChat | undefined;
-      const { peer } = await this.#options.peers.connect(user, 'private', {
-        prepare: (connection, introduction) => (chat = this.#chatOver(introduction.peer, connection)),
-        signal,
-      });
-      if (chat !== undefined) this.#add(chat);
+      const { peer } = await this.#open(user, signal);
       return await this.view(peer);
     } finally {
       this.#starting.delete(key);
@@ -80,7 +86,8 @@ export class PrivateChats {
   }
 
   /**
-   * Sends a message; done when the other end keeps it.
+   * Sends a message, behind those before it; done when the other end keeps it. When the link breaks meanwhile, the same message is sent
+   * over a new one, for a while; then it is said to be undelivered.
    * @throws ParleyError EMPTY_MESSAGE, MESSAGE_TOO_LONG, SELF, IN_FOCUS_GROUP, UNKNOWN_USER, NO_PRIVATE_LINK, PEER_UNREACHABLE
    */
   async send(user: string, text: string, signal: AbortSignal): Promise<PrivateMessage> {
@@ -88,7 +95,43 @@ export class PrivateChats {
     this.#options.standing.checkOutside();
     parseMessageText(text);
     const chat = this.#find(user) ?? (await this.#none(user));
-    return chat.send(text, { signal });
+    return this.#sending.run(nameKey(user), () => this.#deliver(chat, text, signal));
+  }
+
+  async #deliver(begun: PrivateChat, text: string, signal: AbortSignal): Promise<PrivateMessage> {
+    const { clock } = this.#options;
+    const { peer } = begun;
+    const until = clock.monotonicMs() + DELIVERY_MS;
+    const message = { id: randomBytes(16).toString('hex'), sentAt: new Date(clock.epochMs()).toISOString() };
+    let chat: PrivateChat | undefined = this.#find(peer) ?? begun;
+    for (let tries = 0; ; tries++) {
+      try {
+        chat ??= await this.#open(peer, signal);
+        return await chat.send(text, { ...message, signal, deadlineMs: TRY_DEADLINE_MS });
+      } catch (thrown) {
+        const error = toParleyError(thrown);
+        // Ended by somebody's will, or refused for good: nothing to wait for.
+        const state = chat?.state;
+        if (signal.aborted || (state?.kind === 'ended' && state.by !== 'loss') || !isOutOfReach(error)) throw error;
+        const pauseMs = RETRY_PAUSES_MS[tries] ?? Infinity;
+        if (clock.monotonicMs() + pauseMs > until) throw undelivered(peer, error);
+        await pause(clock, pauseMs, signal);
+        signal.throwIfAborted();
+        chat = this.#find(peer);
+      }
+    }
+  }
+
+  /** A link of this side's. */
+  async #open(user: string, signal: AbortSignal): Promise<PrivateChat> {
+    let chat: PrivateChat | undefined;
+    await this.#options.peers.connect(user, 'private', {
+      prepare: (connection, introduction) => (chat = this.#chatOver(introduction.peer, connection)),
+      signal,
+    });
+    if (chat === undefined) throw new ParleyError('PEER_UNREACHABLE', { user, reason: 'the link broke at once' });
+    this.#add(chat);
+    return chat;
   }
 
   /** @throws ParleyError SELF, UNKNOWN_USER, NO_PRIVATE_LINK */
@@ -210,4 +253,21 @@ export class PrivateChats {
     const { identity, account } = this.#options;
     return safetyNumber({ user: account().user, publicKey: identity.publicKey }, { user, publicKey });
   }
+}
+
+/** Whether another link may be had in a while. */
+function isOutOfReach({ code }: ParleyError): boolean {
+  return [
+    'PEER_UNREACHABLE',
+    'USER_OFFLINE',
+    'SERVER_UNREACHABLE',
+    'TIMEOUT',
+    'NO_PRIVATE_LINK',
+    'SERVER_BUSY',
+  ].includes(code);
+}
+
+function undelivered(user: string, cause: ParleyError): ParleyError {
+  const reason = `the message was not acknowledged: ${String(cause.details['reason'] ?? cause.message)}; it is not known whether it arrived, and it is not sent again`;
+  return new ParleyError('PEER_UNREACHABLE', { user, reason }, { cause });
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../../protocol/clock.js';
 import { ParleyError } from '../../protocol/errors.js';
 import { UPLOAD_DEADLINE_MS } from '../limits.js';
 import { DIGEST_BYTES } from '../registry.js';
-import { untilAborted } from '../turns.js';
+import { untilAborted } from '../../protocol/turns.js';
 import type { Handler } from './handler.js';
 
 export const registerFile: Handler<'registerFile'> = async (params, { session, services }, call) => {
