@@ -7,8 +7,11 @@ import { seedSessions, spawnServer } from '../test/support/server.js';
 import type { Job, Report } from './chatload.js';
 import { printLine, runLoad } from './load.js';
 import type { Loaded } from './load.js';
+import { ROUNDS, median } from './measure.js';
 
 const SATURATION = { kind: 'saturate', clients: 100, underWay: 40, seconds: 10 } as const;
+const FEW_BUSY = { kind: 'saturate', clients: 10, underWay: 40, seconds: 8 } as const;
+const MANY_ONLINE = 5_000;
 const PACE = { kind: 'pace', perSecond: 1_000, seconds: 60 } as const;
 /** Clients that are connected at the steady pace. */
 const CLIENTS = 2_000;
@@ -30,6 +33,28 @@ export async function benchSaturation(): Promise<void> {
     `${((report.cpuSeconds / report.acknowledged) * 1e6).toFixed(0)} s per million messages`,
   );
   if (report.errors > 0) printLine('refused', String(report.errors));
+}
+
+/** What a message costs with few and with many online: the same, within what the machine's own noise is. */
+export async function benchOnline(): Promise<void> {
+  const rounds = Number(process.env['BENCH_ROUNDS'] ?? ROUNDS);
+  console.log(
+    `\nonline: the same saturation with few and with ${MANY_ONLINE.toLocaleString('en')} connected; median of ${rounds} rounds`,
+  );
+  const costs: Record<number, number[]> = {};
+  for (let round = 0; round < rounds; round++) {
+    for (const online of [FEW_BUSY.clients, MANY_ONLINE]) {
+      const { report, serverCpu } = await withServer(online, FEW_BUSY);
+      (costs[online] ??= []).push((serverCpu / report.acknowledged) * 1e6);
+    }
+  }
+  const few = median(costs[FEW_BUSY.clients] ?? []);
+  const many = median(costs[MANY_ONLINE] ?? []);
+  printLine(`with ${FEW_BUSY.clients} online`, `${few.toFixed(1)} CPU s per million messages`);
+  printLine(
+    `with ${MANY_ONLINE} online`,
+    `${many.toFixed(1)} CPU s per million messages   x${(many / few).toFixed(2)}`,
+  );
 }
 
 export async function benchPace(): Promise<void> {

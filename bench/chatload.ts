@@ -9,7 +9,7 @@ export interface Job {
   /** Of user0, user1, …, all bound to the target's key. */
   readonly tokens: readonly string[];
   readonly work:
-    /** Half of the first so many clients send to the other half, each with so many messages unanswered. */
+    /** Half of the first so many clients send to the other half, each with so many messages unanswered; the rest is only there. */
     | { readonly kind: 'saturate'; readonly clients: number; readonly underWay: number; readonly seconds: number }
     /** Random pairs, so many messages a second in all. */
     | { readonly kind: 'pace'; readonly perSecond: number; readonly seconds: number };
@@ -34,9 +34,9 @@ const SETTLE_MS = 3_000;
 const ACKNOWLEDGE_EVERY = 40;
 const TEXT = 'x'.repeat(100);
 
-async function connectAll({ target, tokens }: Job, count: number): Promise<RawClient[]> {
+async function connectAll({ target, tokens }: Job): Promise<RawClient[]> {
   const clients: RawClient[] = [];
-  const rest = tokens.slice(0, count).entries();
+  const rest = tokens.entries();
   const work = async (): Promise<void> => {
     for (const [at, token] of rest) clients[at] = await RawClient.open(target, token);
   };
@@ -85,7 +85,8 @@ class Sender {
 }
 
 async function saturate(job: Job, count: number, underWay: number, seconds: number): Promise<Report> {
-  const clients = await connectAll(job, count);
+  const all = await connectAll(job);
+  const clients = all.slice(0, count);
   const half = count / 2;
   let acknowledged = 0;
   let delivered = 0;
@@ -106,12 +107,12 @@ async function saturate(job: Job, count: number, underWay: number, seconds: numb
   isOver = true;
   const used = process.cpuUsage(cpu);
   const errors = clients.reduce((sum, client) => sum + client.errors, 0);
-  for (const client of clients) client.close();
+  for (const client of all) client.close();
   return { ...report, errors, replyMs: [], relayMs: [], cpuSeconds: (used.user + used.system) / 1e6 };
 }
 
 async function pace(job: Job, perSecond: number, seconds: number): Promise<Report> {
-  const clients = await connectAll(job, job.tokens.length);
+  const clients = await connectAll(job);
   const replyMs: number[] = [];
   const relayMs: number[] = [];
   const sentAt = new Map<string, number>();

@@ -6,6 +6,7 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   transfer: async () => (await import('./transfer.js')).printTransfer(),
   server: async () => (await import('./server.js')).benchServer(),
   saturation: async () => (await import('./chat.js')).benchSaturation(),
+  online: async () => (await import('./chat.js')).benchOnline(),
   pace: async () => (await import('./chat.js')).benchPace(),
   resume: async () => (await import('./resume.js')).benchResume(),
   fanout: async () => (await import('./fanout.js')).benchFanOut(),

@@ -11,7 +11,7 @@ import { median } from './measure.js';
 import type { Job, Report } from './serverload.js';
 
 const LOAD = fileURLToPath(new URL('./serverload.js', import.meta.url));
-const CLIENTS = 1_000;
+const CLIENTS = 5_000;
 /** Syncs of a file next to the database, for comparison. */
 const SYNCS = 200;
 

@@ -2,10 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openSqlite } from '../../../src/server/storage/sqlite.js';
+import { groupsContract } from '../../contracts/groups.js';
 import { storageContract } from '../../contracts/storage.js';
 
 describe('sqlite storage in memory', () => {
   storageContract(async () => ({ storage: await openSqlite(':memory:'), dispose: () => Promise.resolve() }));
+  groupsContract(() => openSqlite(':memory:'));
 });
 
 describe('sqlite storage in a folder', () => {
