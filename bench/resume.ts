@@ -21,6 +21,8 @@ const DESCRIPTORS = 'ulimit -n 16384 2>/dev/null || ulimit -n $(ulimit -Hn)';
 const SETTINGS = ['60', '3600', '--log-level', 'warn'];
 /** Seconds of an outage in which every pause between attempts has grown to its longest. */
 const LONG_OUTAGE_SECONDS = 15;
+/** The shortest pause before an agent's first attempt. */
+const HERD_PAUSE_SECONDS = 0.5;
 const TICKS_PER_SECOND = 100;
 
 export async function benchResume(): Promise<void> {
@@ -83,9 +85,12 @@ async function outage(
   return next;
 }
 
+/** As the agents do it, or all at the same moment: then what the server can take shows. */
 async function cut(what: string, server: ServerProcess, load: ChildProcess, herd: boolean): Promise<void> {
   const before = cpuSeconds(server);
-  print(what, await ask(load, { do: 'cut', herd }), 0, cost(server, before));
+  const back = await ask(load, { do: 'cut', herd });
+  print(what, back, 0, cost(server, before));
+  if (herd) line('', `${(CLIENTS / (back.all - HERD_PAUSE_SECONDS)).toFixed(0)} handshakes and resumes /s`);
   printCheck(await ask(load, { do: 'check' }));
 }
 

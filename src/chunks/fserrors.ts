@@ -1,6 +1,8 @@
 /** What the file system refuses, as ParleyErrors whose reason says what to do about it. */
+import { dirname } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
 
+const NO_FOLDER = 'there is no such folder';
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file or folder',
   ENOTDIR: 'a part of the path is no folder',
@@ -29,8 +31,12 @@ export function unreadable(path: string, thrown: unknown): unknown {
   return refusal('FILE_MISSING', path, thrown);
 }
 
-/** A failed write as DISK_FULL with a reason; anything that is not the system's refusal as it came. */
+/** A failed write as DISK_FULL with a reason; a folder that is missing is named. Anything that is not the system's refusal as it came. */
 export function unwritable(path: string, thrown: unknown): unknown {
+  if (errnoOf(thrown) === 'ENOENT') {
+    const refused = (thrown as NodeJS.ErrnoException).path ?? path;
+    return new ParleyError('DISK_FULL', { path: dirname(refused), reason: NO_FOLDER }, { cause: thrown });
+  }
   return refusal('DISK_FULL', path, thrown);
 }
 

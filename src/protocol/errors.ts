@@ -106,10 +106,7 @@ export const ERRORS = {
   DATA_IN_USE: refused(
     'another server is running on the data directory {path}; stop it, or give this one its own with --data',
   ),
-  DISK_FULL: bytes(
-    'no space or no permission to write {path} ({reason}); make room and run the same command again, it resumes',
-    true,
-  ),
+  DISK_FULL: bytes('{path} cannot be written ({reason}); mend that and run the same command again, it resumes', true),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;
@@ -138,12 +135,16 @@ export class ParleyError extends Error {
   }
 }
 
+/** A detail, and what it counts. */
+const DETAIL = /\{(\w+)\}( (?:byte|chunk)s)?/g;
+
 /** The sentence for a code, with its details filled in. */
 export function describe(code: ErrorCode, details: ErrorDetails = {}): string {
-  return ERRORS[code].message.replace(/\{(\w+)\}/g, (_, name: string) => {
+  return ERRORS[code].message.replace(DETAIL, (_, name: string, counted: string = '') => {
     const value = details[name];
-    if (value === undefined) return name === 'reason' ? 'no reason given' : `that ${name}`;
-    return Array.isArray(value) ? value.join(', ') : String(value);
+    if (value === undefined) return `${name === 'reason' ? 'no reason given' : `that ${name}`}${counted}`;
+    if (value === 1) return `1${counted.replace(/s$/, '')}`;
+    return `${Array.isArray(value) ? value.join(', ') : String(value)}${counted}`;
   });
 }
 

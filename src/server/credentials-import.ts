@@ -31,6 +31,9 @@ export async function importFromFile(
   const credentials = await readCredentials(path);
   if (credentials === undefined) {
     if (credentialsNamed) throw new ParleyError('FILE_MISSING', { path, reason: 'there is no such file' });
+    // At a start it is nothing unusual: accounts can be managed without it.
+    if (when === 'always')
+      log.warn({ path: resolve(path) }, 'there are no credentials to reread; accounts stay as they are');
     return;
   }
   const result = await importCredentials(storage, credentials, passwords, Date.now());

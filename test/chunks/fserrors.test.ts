@@ -7,13 +7,14 @@ describe('chunks/fserrors', () => {
   it('says why the system refused, and keeps the cause', async () => {
     const cause: unknown = await readFile('/no/such/file').catch((error: unknown) => error);
     expect(errnoOf(cause)).to.equal('ENOENT');
-    for (const [error, code] of [
-      [unreadable('/f', cause), 'FILE_MISSING'],
-      [unwritable('/f', cause), 'DISK_FULL'],
+    for (const [error, code, path, reason] of [
+      [unreadable('/f', cause), 'FILE_MISSING', '/f', 'there is no such file or folder'],
+      // What cannot be written for that reason has no folder: that is what is missing.
+      [unwritable('/f', cause), 'DISK_FULL', '/no/such', 'there is no such folder'],
     ]) {
       expect(error).to.be.instanceOf(ParleyError).with.property('code', code);
       expect(error).to.have.property('cause', cause);
-      expect(error).to.have.deep.property('details', { path: '/f', reason: 'there is no such file or folder' });
+      expect(error).to.have.deep.property('details', { path, reason });
     }
     const strange = Object.assign(new Error('strange'), { code: 'ESTALE', errno: -116 });
     expect(unwritable('/f', strange)).to.have.deep.property('details', { path: '/f', reason: 'ESTALE' });

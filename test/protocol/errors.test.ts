@@ -30,6 +30,15 @@ describe('errors', () => {
     for (const code of Object.keys(ERRORS) as ErrorCode[]) expect(say(code)).to.not.match(/undefined|\{/);
   });
 
+  it('count in the singular what there is one of', () => {
+    expect(say('BAD_CHUNK_COUNT', { sizeBytes: 1, limit: 1, chunks: 2 })).to.equal(
+      'a file of 1 byte can have 1 to 1 chunk, not 2',
+    );
+    expect(say('BAD_CHUNK_COUNT', { sizeBytes: 0, limit: 11, chunks: 0 })).to.equal(
+      'a file of 0 bytes can have 1 to 11 chunks, not 0',
+    );
+  });
+
   it('keep the cause of what was not foreseen', () => {
     const cause = new Error('boom');
     const error = toParleyError(cause);

@@ -273,6 +273,10 @@ describe('a server process', function () {
     const folder = mkdtempSync(join(tmpdir(), 'parley-server-'));
     server = await spawnServer({ folder, args: ['0', '--log-level', 'warn'], credentials: false });
     await said(/no users yet/);
+    expect(server.log()).to.not.contain('to reread');
+    server.child.kill('SIGHUP');
+    await said(/there are no credentials to reread/);
+    await said(/path: "\/.+\/Credentials\.txt"/);
     await server.close();
     rmSync(folder, { recursive: true });
   });

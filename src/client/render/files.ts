@@ -48,7 +48,7 @@ export const fileRenderers = {
   searchFile: ({ file, available, sizeBytes, chunks, owner, root, holders }, style) =>
     [
       `${style.strong(printable(file))}: ${available ? style.good('all of it is held by users online') : style.bad('not all of it is held by users online')}`,
-      `size     ${sizeText(sizeBytes)} (${sizeBytes} bytes)`,
+      `size     ${sizeText(sizeBytes)} (${countText(sizeBytes, 'byte')})`,
       `chunks   ${chunks}`,
       `owner    ${style.name(printable(owner))}`,
       `holders  ${holders.length === 0 ? 'nobody online' : holders.map((user) => style.name(printable(user))).join(', ')}`,

@@ -292,6 +292,7 @@ describe('client/agent files', () => {
     expect((await readFile(copy.path)).equals(bytes)).to.equal(true);
     const nowhere = await bob.refused(download, { file: 'a.bin', directory: bob.folder, output: 'no/such/folder/x' });
     expect(nowhere.code).to.equal('DISK_FULL');
+    expect(nowhere.details).to.include({ path: join(bob.folder, 'no/such/folder'), reason: 'there is no such folder' });
   });
 
   it('refuses what is not there: files, chunks, holders', async () => {
