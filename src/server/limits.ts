@@ -24,10 +24,10 @@ export const RESUME_AGAIN_MS = 60 * SECOND_MS;
 export const TOKEN_SWEEP_MS = 60 * MINUTE_MS;
 /** How long a broken connection may stay away before others are told that its user left: a first reconnect takes less. */
 export const OFFLINE_GRACE_MS = 3 * SECOND_MS;
-/** So many broken connections at once are a crowd, which takes longer to come back; telling everybody of everybody would keep it from it. */
+/** More broken connections than this at once are a crowd: telling each of every other would keep it from coming back. */
 export const CROWD = 100;
-/** What each one in a crowd adds to that time: somewhat more than taking a session up again costs. */
-export const OFFLINE_GRACE_EACH_MS = 3;
+/** The same time for a crowd: what it takes thousands to come back, and half as much again. */
+export const CROWD_GRACE_MS = 30 * SECOND_MS;
 /** How long news of who came and went are gathered: a thousand logins are then some writes to everyone, not a thousand. */
 export const PRESENCE_GATHER_MS = 50;
 /** News in one write: less than 1 KiB of them, beyond which Node keeps a buffer of 16 KiB for that connection. */
@@ -105,6 +105,10 @@ export const PROBES_PER_MINUTE = 12;
 /** The same at once for all users. */
 export const MAX_PROBES = 16;
 
+/** TLS handshakes at once: about a tenth of a second's work. */
+export const MAX_HANDSHAKES = 128;
+/** How long a handshake keeps others waiting: many times what one takes, and short for those who never answer. */
+export const HANDSHAKE_MS = 250;
 /** Operators' commands at once: each is a person or a script on this machine. */
 export const MAX_OPERATORS = 8;
 /** Connections to the metrics at once: a scraper or two, and a person who looks. */

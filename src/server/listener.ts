@@ -10,6 +10,7 @@ import type { Identity } from '../protocol/certificate.js';
 import type { Clock } from '../protocol/clock.js';
 import { ParleyError } from '../protocol/errors.js';
 import { LOGIN_DEADLINE_MS } from '../protocol/limits.js';
+import { Handshakes } from './handshakes.js';
 import type { ConnectionLimits } from './limits.js';
 import type { Log } from './log.js';
 import type { Origin, SessionKey } from './session.js';
@@ -42,7 +43,7 @@ export interface ListenerOptions {
 /** @throws ParleyError USAGE when the address cannot be listened on */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
   const { host, port } = options;
-  const server = createServer({ noDelay: true });
+  const server = createServer({ noDelay: true, pauseOnConnect: true });
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -83,6 +84,8 @@ interface Stranger extends Place {
   readonly socket: Socket;
   readonly address: string;
   cancelDeadline: (() => void) | undefined;
+  /** Lets another handshake begin. */
+  endHandshake: () => void;
 }
 
 export class Listener {
@@ -98,6 +101,7 @@ export class Listener {
   #strangerCount = 0;
   /** Strangers whose TLS handshake goes on, by the remote end as TLS names it. */
   readonly #handshaking = new Map<string, Stranger>();
+  readonly #handshakes: Handshakes;
   /** Since it was last written to the log. */
   #refused = 0;
   #refusedInAll = 0;
@@ -106,6 +110,7 @@ export class Listener {
   constructor(server: Server, options: ListenerOptions) {
     this.#options = options;
     this.#server = server;
+    this.#handshakes = new Handshakes(options.clock);
     const address = server.address() as AddressInfo;
     this.host = address.address;
     this.port = address.port;
@@ -166,13 +171,14 @@ export class Listener {
     socket.once('close', () => {
       stranger.settle();
       stranger.cancelDeadline?.();
+      stranger.endHandshake();
       if (this.#handshaking.get(name) === stranger) this.#handshaking.delete(name);
       this.#sockets.delete(socket);
       const left = (this.#perAddress.get(address) ?? 1) - 1;
       if (left === 0) this.#perAddress.delete(address);
       else this.#perAddress.set(address, left);
     });
-    this.#tls.emit('connection', socket);
+    stranger.endHandshake = this.#handshakes.enter(() => this.#tls.emit('connection', socket));
   }
 
   #addStranger(socket: Socket, address: string): Stranger {
@@ -181,6 +187,7 @@ export class Listener {
       address,
       deciding: false,
       cancelDeadline: this.#options.clock.after(LOGIN_DEADLINE_MS, () => socket.destroy()),
+      endHandshake: () => undefined,
       settle: () => this.#forgetStranger(stranger),
     };
     const fromThere = this.#strangers.get(address) ?? new Set();
@@ -233,6 +240,7 @@ export class Listener {
       socket.destroy();
       return;
     }
+    stranger.endHandshake();
     // From here on whoever takes it over sets the time.
     stranger.cancelDeadline?.();
     stranger.cancelDeadline = undefined;

@@ -7,7 +7,7 @@ import type { UserName } from '../protocol/values.js';
 import type { Blocks } from './blocks.js';
 import {
   CROWD,
-  OFFLINE_GRACE_EACH_MS,
+  CROWD_GRACE_MS,
   OFFLINE_GRACE_MS,
   PRESENCE_BATCH,
   PRESENCE_GATHER_MS,
@@ -121,17 +121,15 @@ export class Presence {
     this.#byName.delete(nameKey(user.name));
     this.#touch(user.id);
     if (how === 'ended') this.#announce(user, false);
-    if (how === 'broken') this.#miss(user, this.#clock.monotonicMs(), OFFLINE_GRACE_MS);
+    if (how === 'broken') this.#miss(user, OFFLINE_GRACE_MS, CROWD_GRACE_MS - OFFLINE_GRACE_MS);
     return true;
   }
 
-  /** Others are told that the user has gone when the grace is over: a longer one while a crowd is on its way back. */
-  #miss(user: User, since: number, graceMs: number): void {
-    const cancel = this.#clock.after(since + graceMs - this.#clock.monotonicMs(), () => {
-      const crowd = Math.max(0, this.#missing.size - CROWD);
-      const longerMs = OFFLINE_GRACE_MS + crowd * OFFLINE_GRACE_EACH_MS;
-      if (longerMs > graceMs) {
-        this.#miss(user, since, longerMs);
+  /** Others are told that the user has gone when the grace is over, and not before `moreMs` later while a crowd is on its way back. */
+  #miss(user: User, graceMs: number, moreMs = 0): void {
+    const cancel = this.#clock.after(graceMs, () => {
+      if (moreMs > 0 && this.#missing.size > CROWD) {
+        this.#miss(user, moreMs);
         return;
       }
       this.#missing.delete(user.id);

@@ -139,9 +139,10 @@ describe('presence', () => {
     const watcher = await crowd.guest('watcher');
     for (const { connection } of guests) connection.destroy();
     await turns();
-    await crowd.clock.advance(3_500);
+    await crowd.clock.advance(29_000);
     expect(watcher.comings).to.deep.equal([]);
-    await crowd.clock.advance(3_000);
+    expect((await watcher.call(whoelse, {})).users).to.deep.equal([]);
+    await crowd.clock.advance(2_000);
     await watcher.until(() => watcher.comings.length === names.length);
     await crowd.close();
   });
