@@ -1,4 +1,4 @@
-/** CONTRACT section 4, command by command, through real processes. Groups are not here yet. */
+/** CONTRACT section 4, command by command, through real processes; groups are in groups.test.ts. */
 import { expect } from 'chai';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
