@@ -25,6 +25,8 @@ import type { Screen, ScreenOptions } from './screen.js';
 
 /** Lines that may wait while a command runs. */
 const MAX_WAITING_LINES = 1_000;
+/** How long a message is unread before the prompt counts it. */
+const UNREAD_AFTER_MS = 300;
 
 export interface ShellOptions {
   readonly context: FaceContext;
@@ -48,6 +50,7 @@ export class InteractiveShell {
   readonly #waiting: string[] = [];
   #standing: Standing = { user: '?', group: null, unread: 0 };
   #work: Work = { kind: 'idle' };
+  #counting: NodeJS.Timeout | undefined;
   #inputEnded = false;
   #isOver = false;
   #agentEnded = false;
@@ -110,14 +113,26 @@ export class InteractiveShell {
   }
 
   close(): void {
+    clearTimeout(this.#counting);
     this.#screen.close();
   }
 
   #note(event: FaceEvent): void {
     for (const sound of soundsOf(event, this.#context.settings)) this.#screen.signal(sound);
-    if (event.type !== 'standing') return;
-    this.#standing = event;
+    if (event.type === 'standing') this.#stand(event);
+  }
+
+  /** A message that is shown is unread for a moment only: that is no news for the prompt. */
+  #stand(next: Standing): void {
+    clearTimeout(this.#counting);
+    const isNews = next.unread <= this.#standing.unread;
+    this.#standing = isNews ? next : { ...next, unread: this.#standing.unread };
     this.#screen.refresh();
+    if (isNews) return;
+    this.#counting = setTimeout(() => {
+      this.#standing = next;
+      this.#screen.refresh();
+    }, UNREAD_AFTER_MS);
   }
 
   #accept(line: string): void {

@@ -166,6 +166,11 @@ export class Terminal {
     if (!this.#isOver) this.#pty.kill('SIGKILL');
   }
 
+  /** Waits until this is so; `what` says it in an error. */
+  holds(condition: () => boolean, what: string): Promise<void> {
+    return this.#until(condition, what);
+  }
+
   async #until(holds: () => boolean, what: string): Promise<void> {
     const late = AbortSignal.timeout(15_000);
     setMaxListeners(0, late);
