@@ -49,6 +49,12 @@ for (const spec of typedCommands) {
   for (const word of [spec.name, ...(spec.cli.aliases ?? [])]) byWord.set(word.toLowerCase(), spec);
 }
 
+/** Names and aliases of all commands. */
+export const wordsOfCommands: readonly string[] = typedCommands.flatMap(({ name, cli }) => [
+  name,
+  ...(cli.aliases ?? []),
+]);
+
 /** The command of this name or alias, in any case. */
 export function findCommand(word: string): TypedCommand | undefined {
   return byWord.get(word.toLowerCase());

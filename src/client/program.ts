@@ -1,19 +1,24 @@
 /** A command line becomes what is to be done. Commander parses it, by a program made afresh from the specs. */
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { ParleyError } from '../protocol/errors.js';
-import { commandsByTopic, findCommand, usageOf } from './catalog.js';
+import { commandsByTopic, findCommand, usageOf, wordsOfCommands } from './catalog.js';
 import type { TypedCommand } from './catalog.js';
+import { SHELLS, completionScript } from './completion/scripts.js';
 import { toParams, usageError } from './parameters.js';
 import type { Params } from './parameters.js';
 import { SETTINGS } from './settings.js';
 import type { Flags } from './settings.js';
+import { similarTo } from './suggest.js';
+import { COMPLETE, refusalsText, unknownCommand } from './usage.js';
 import { packageVersion } from './version.js';
 
 export type Invocation =
   | { readonly kind: 'shell'; readonly flags: Flags }
   | { readonly kind: 'agent'; readonly flags: Flags; readonly background: boolean }
   | { readonly kind: 'command'; readonly flags: Flags; readonly spec: TypedCommand; readonly params: Params }
-  /** Help or version, to be printed. */
+  /** What may stand in place of the last word is asked for, by a shell's completion. */
+  | { readonly kind: 'complete'; readonly flags: Flags; readonly before: readonly string[]; readonly typed: string }
+  /** Help, version or a script, to be printed. */
   | { readonly kind: 'text'; readonly text: string };
 
 const optionName = (flags: string): RegExpMatchArray['groups'] =>
@@ -74,7 +79,8 @@ function serverOf(words: readonly string[]): string | undefined {
   const [host, port, ...rest] = words;
   if (host === undefined || port === undefined || rest.length > 0 || findCommand(host) !== undefined) return undefined;
   const isHost =
-    looksLikeHost(host) || (/^\w[\w-]*$/.test(host) && /^\d+$/.test(port) && !new Parsing('/').isLikeCommand(host));
+    looksLikeHost(host) ||
+    (/^\w[\w-]*$/.test(host) && /^\d+$/.test(port) && similarTo(host, wordsOfCommands).length === 0);
   if (!isHost) return undefined;
   return `${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`;
 }
@@ -82,9 +88,10 @@ function serverOf(words: readonly string[]): string | undefined {
 /**
  * @param line the words after `client`; in the shell those of a line
  * @param cwd the folder that relative paths start from
+ * @param alsoKnown words that are no commands here but may have been meant
  * @throws ParleyError USAGE and what `toParams` throws
  */
-export function parseCommandLine(line: readonly string[], cwd: string): Invocation {
+export function parseCommandLine(line: readonly string[], cwd: string, alsoKnown: readonly string[] = []): Invocation {
   const { globals, words } = splitGlobals(line);
   const first = words[0]?.toLowerCase();
   const server = serverOf(words);
@@ -95,9 +102,23 @@ export function parseCommandLine(line: readonly string[], cwd: string): Invocati
     return { kind: 'shell', flags: { ...flags, server } };
   }
   if (words.length === 0) return { kind: 'shell', flags: parseFlags(globals) };
+  if (line[0] === COMPLETE) return askedToComplete(line.slice(1));
   if (first === 'help') return { kind: 'text', text: helpText(words.slice(1)) };
   const ordinaryWords = ordinary(words);
-  return new Parsing(cwd).parse([...globals, ...ordinaryWords.words], ordinaryWords.spec);
+  return new Parsing(cwd, alsoKnown).parse([...globals, ...ordinaryWords.words], ordinaryWords.spec);
+}
+
+/** An option whose value is the word being typed stays with the words in front of it. */
+function askedToComplete(line: readonly string[]): Invocation {
+  const { globals, words } = splitGlobals(line.slice(0, -1));
+  const last = globals.at(-1) ?? '';
+  const isOpen = globalOptions.get(last)?.takesValue === true && line.at(-2) === last;
+  return {
+    kind: 'complete',
+    flags: parseFlags(isOpen ? globals.slice(0, -1) : globals),
+    before: isOpen ? [...words, last] : words,
+    typed: line.at(-1) ?? '',
+  };
 }
 
 /** @throws ParleyError USAGE when the command is unknown */
@@ -106,9 +127,7 @@ export function helpText(words: readonly string[]): string {
   if (more.length > 0) throw new ParleyError('USAGE', { reason: 'help takes one command; usage: help [command]' });
   const parsing = new Parsing('/');
   const spec = name === undefined ? undefined : findCommand(name);
-  if (name !== undefined && spec === undefined && name.toLowerCase() !== 'agent') {
-    parsing.parse([name], undefined); // Refuses, with what may have been meant.
-  }
+  if (name !== undefined && spec === undefined && !parsing.has(name.toLowerCase())) throw unknownCommand(name);
   return parsing.help(spec?.name ?? name?.toLowerCase());
 }
 
@@ -123,11 +142,13 @@ function parseFlags(globals: readonly string[]): Flags {
 class Parsing {
   readonly #program: Command;
   readonly #cwd: string;
+  readonly #alsoKnown: readonly string[];
   #printed = '';
   #found: Invocation | undefined;
 
-  constructor(cwd: string) {
+  constructor(cwd: string, alsoKnown: readonly string[] = []) {
     this.#cwd = cwd;
+    this.#alsoKnown = alsoKnown;
     this.#program = new Command('client');
     this.#program
       .exitOverride()
@@ -143,6 +164,7 @@ class Parsing {
       for (const spec of specs) this.#add(spec, topic);
     }
     this.#addAgent();
+    this.#addCompletion();
     this.#program.addHelpText(
       'after',
       '\nMore about a command: client help COMMAND. Put -- before text that begins with a dash.',
@@ -155,20 +177,17 @@ class Parsing {
     } catch (thrown) {
       if (!(thrown instanceof CommanderError)) throw thrown;
       if (thrown.exitCode === 0) return { kind: 'text', text: this.#printed };
+      if (thrown.code === 'commander.unknownCommand') {
+        throw unknownCommand(this.#program.args[0] ?? '', this.#alsoKnown);
+      }
       throw wrongUsage(thrown, spec);
     }
     if (this.#found !== undefined) return this.#found;
     throw new ParleyError('USAGE', { reason: 'no command was given; see client --help' });
   }
 
-  /** Whether commander would ask "Did you mean". */
-  isLikeCommand(word: string): boolean {
-    try {
-      this.#program.parse([word], { from: 'user' });
-    } catch (thrown) {
-      return !(thrown instanceof CommanderError) || thrown.message.includes('Did you mean');
-    }
-    return true;
+  has(name: string): boolean {
+    return this.#program.commands.some((known) => known.name() === name);
   }
 
   help(name: string | undefined): string {
@@ -194,7 +213,7 @@ class Parsing {
       return { param, key: option.attributeName() };
     });
     const examples = spec.cli.examples.map(({ line, says }) => `  client ${line}\n      ${says}`);
-    command.addHelpText('after', `\nExamples:\n${examples.join('\n')}`);
+    command.addHelpText('after', `\nExamples:\n${examples.join('\n')}${refusalsText(spec.errors)}`);
     command.action(() => {
       const values: Readonly<Record<string, unknown>> = command.opts();
       const given = new Map<string, string | true>();
@@ -216,6 +235,29 @@ class Parsing {
     command.action(() => {
       const background = command.opts()['background'] === true;
       this.#found = { kind: 'agent', flags: this.#program.opts(), background };
+    });
+  }
+
+  #addCompletion(): void {
+    const command = this.#program
+      .command('completion')
+      .helpGroup('More:')
+      .description(
+        'Prints a script that lets a shell complete commands, options, and names of users, groups and files.',
+      )
+      .addArgument(new Argument('<shell>').choices(SHELLS));
+    const lines = [
+      'eval "$(client completion bash)"',
+      'eval "$(client completion zsh)"',
+      'client completion fish | source',
+    ];
+    command.addHelpText(
+      'after',
+      `\nIn the start-up file of bash, zsh or fish:\n${lines.map((line) => `  ${line}`).join('\n')}`,
+    );
+    command.action((name: string) => {
+      const shell = SHELLS.find((known) => known === name);
+      if (shell !== undefined) this.#found = { kind: 'text', text: completionScript(shell) };
     });
   }
 }

@@ -28,6 +28,10 @@ export async function run(words: readonly string[]): Promise<never> {
     if (invocation.kind === 'text') {
       process.stdout.write(invocation.text);
       code = EXIT.done;
+    } else if (invocation.kind === 'complete') {
+      const { answerCompletion } = await import('./completion/answer.js');
+      process.stdout.write(await answerCompletion(invocation, process.env, cwd));
+      code = EXIT.done;
     } else {
       const settings = loadSettings(invocation.flags, process.env, cwd);
       output = outputFor(settings);
@@ -44,7 +48,7 @@ export async function run(words: readonly string[]): Promise<never> {
 }
 
 async function invoke(
-  invocation: Exclude<Invocation, { kind: 'text' }>,
+  invocation: Exclude<Invocation, { kind: 'text' | 'complete' }>,
   settings: Settings,
   output: Output,
   interruption: Interruption,

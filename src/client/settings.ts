@@ -10,7 +10,7 @@ import { formatAddress, parseAddress } from './agent/address.js';
 
 export const DEFAULT_SERVER = '127.0.0.1:8100';
 
-const COLOR_MODES = ['auto', 'always', 'never'] as const;
+export const COLOR_MODES = ['auto', 'always', 'never'] as const;
 export type ColorMode = (typeof COLOR_MODES)[number];
 
 /** The options that every command takes, as they were typed. */

@@ -9,8 +9,9 @@ import { Display } from './support/terminal.js';
 function rowsOf(text: string, columns: number): string[] {
   const rows = [''];
   for (const c of text) {
-    if (displayWidth(rows.at(-1) + c) > columns) rows.push('');
-    rows[rows.length - 1] = rows.at(-1) + c;
+    const last = rows.at(-1) ?? '';
+    if (displayWidth(last + c) > columns) rows.push(c);
+    else rows[rows.length - 1] = last + c;
   }
   return rows;
 }
@@ -50,7 +51,7 @@ describe('client/livearea', () => {
           expect(display.lines).to.deep.equal(trimmed([...printed, ...shown, ...rowsOf(prompt + line, columns)]));
           const upTo = rowsOf(prompt + before, columns);
           const next = points[Array.from(before).length] ?? ' ';
-          const wraps = displayWidth(upTo.at(-1) + next) > columns;
+          const wraps = displayWidth((upTo.at(-1) ?? '') + next) > columns;
           expect(display.cursor).to.deep.equal({
             row: printed.length + shown.length + upTo.length - 1 + (wraps ? 1 : 0),
             column: wraps ? 0 : displayWidth(upTo.at(-1) ?? ''),

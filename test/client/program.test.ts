@@ -222,6 +222,20 @@ describe('client/program', () => {
     expect(outcome('--version')).to.equal('text');
   });
 
+  it('says in the help of a command how it is used, with examples and refusals', () => {
+    const help = helpText(['startprivate']);
+    expect(help).to.match(/Usage: client startprivate <user>/);
+    expect(help).to.match(/Examples:\n {2}client startprivate/);
+    expect(help).to.match(/Refused with:\n(.*\n)* {2}USER_OFFLINE +USER is not online/);
+    expect(helpText(['completion'])).to.contain('eval "$(client completion bash)"');
+  });
+
+  it('prints a script for completion', () => {
+    expect(outcome('completion', 'bash')).to.equal('text');
+    expect(outcome('completion', 'sh')).to.equal('USAGE');
+    expect(outcome('completion')).to.equal('USAGE');
+  });
+
   it('writes usage lines from the specs', () => {
     expect(usageOf(findCommand('message')!)).to.equal('message <user> <text...>');
     expect(usageOf(findCommand('download')!)).to.equal(

@@ -31,8 +31,8 @@ describe('client, the shell on a terminal', () => {
     await agent.close();
   });
 
-  const open = async (words: string[] = [], more: Record<string, string> = {}): Promise<void> => {
-    terminal = new Terminal(agent.home, words, more);
+  const open = async (words: string[] = [], more: Record<string, string> = {}, columns = 80): Promise<void> => {
+    terminal = new Terminal(agent.home, words, more, process.execPath, { columns, rows: 30 });
     await terminal.endsWith(PROMPT);
   };
 
@@ -100,6 +100,154 @@ describe('client, the shell on a terminal', () => {
     expect((await agent.called('message')).params).to.deep.equal({ user: 'bob', text: 'hi' });
   });
 
+  it('shows in the prompt who, in which group, and how much is unread', async () => {
+    const standing = (group: string | null, unread: number): Promise<void> =>
+      agent.tell({ type: 'standing', user: 'Alice', group, unread, at: '2030-01-01T12:00:00.000Z' });
+    await open();
+    terminal.type('half');
+    await terminal.endsWith(`${PROMPT}half`);
+    await standing('skii', 0);
+    await terminal.endsWith('Alice@skii> half');
+    await standing('skii', 3);
+    await terminal.endsWith('Alice@skii (3)> half');
+    await standing('skii', 0);
+    await terminal.endsWith('Alice@skii> half');
+    await standing(null, 0);
+    await terminal.endsWith('Alice> half');
+    expect(terminal.display.text).not.to.contain('unread');
+  });
+
+  it('prints lines about groups as they are', async () => {
+    await open();
+    const text = '[aysha not responsive, removed from group skii]';
+    const more = { from: 'server', group: 'skii', user: 'aysha', at: '2030-01-01T12:00:00.000Z' };
+    await agent.tell({ type: 'notice', code: 'GROUP_REMOVED', text, ...more });
+    await terminal.shows(text);
+    expect(terminal.display.lines.at(-2)).to.equal(text);
+  });
+
+  it('searches the history on Ctrl-R as bash does', async () => {
+    await open();
+    for (const [i, text] of ['message bob first', 'message bob second', 'whoelse'].entries()) {
+      terminal.type(`${text}\r`);
+      if (text !== 'whoelse') await agent.called('message', i + 1);
+    }
+    await terminal.shows('carol');
+    await terminal.endsWith(PROMPT);
+    terminal.type('\u0012');
+    await terminal.endsWith("(reverse-i-search)'':");
+    terminal.type('mess');
+    await terminal.endsWith("(reverse-i-search)'mess': message bob second");
+    terminal.type('\u0012');
+    await terminal.endsWith("(reverse-i-search)'mess': message bob first");
+    terminal.type('x');
+    await terminal.endsWith("(failed reverse-i-search)'messx': message bob first");
+    await agent.message('bob', 'meanwhile');
+    await terminal.shows('bob: meanwhile');
+    await terminal.endsWith("(failed reverse-i-search)'messx': message bob first");
+    terminal.type('\u007f');
+    terminal.type('\u0007'); // Ctrl-G: back to the line as it was.
+    await terminal.endsWith(PROMPT);
+    terminal.type('half\u0012fir');
+    await terminal.endsWith("(reverse-i-search)'fir': message bob first");
+    terminal.type('\u0003'); // Ctrl-C, too.
+    await terminal.endsWith(`${PROMPT}half`);
+    terminal.type('\u0012\u0012'); // Again what was searched for before.
+    await terminal.endsWith("(reverse-i-search)'fir': message bob first");
+    terminal.type('\u0005!\r'); // Ctrl-E takes the line up.
+    expect((await agent.called('message', 3)).params['text']).to.equal('first!');
+    await terminal.endsWith(PROMPT);
+    terminal.type('\u0012second\r');
+    expect((await agent.called('message', 4)).params['text']).to.equal('second');
+  });
+
+  it('lists what Tab can offer when it is pressed again', async () => {
+    await open();
+    terminal.type('whoels');
+    await terminal.endsWith(`${PROMPT}whoels`);
+    terminal.type('\t');
+    await terminal.endsWith(`${PROMPT}whoelse`);
+    terminal.type('\t');
+    await terminal.shows(/\nwhoelse {2,}whoelsesince\nalice> whoelse$/);
+    agent.handlers['list_groups'] = () => ({ groups: [{ group: 'skii', mode: 'focus', members: 1 }] });
+    terminal.type('\u0015join_group s');
+    await terminal.endsWith(`${PROMPT}join_group s`);
+    terminal.type('\t');
+    await terminal.endsWith(`${PROMPT}join_group skii`);
+  });
+
+  it('clears the screen on Ctrl-L, and keeps the line', async () => {
+    await open();
+    terminal.type('half');
+    await terminal.endsWith(`${PROMPT}half`);
+    terminal.type('\u000c');
+    await terminal.holds(() => terminal.display.text === `${PROMPT}half`, 'the line alone');
+  });
+
+  it('shows what is typed while a command runs', async () => {
+    let finish: (result: object) => void = () => undefined;
+    agent.handlers['whoelse'] = () => new Promise<object>((resolve) => (finish = resolve));
+    await open();
+    terminal.type('whoelse\r');
+    await agent.called('whoelse');
+    terminal.type('message bob ha');
+    await terminal.endsWith('... message bob ha');
+    finish({ users: ['zoe'] });
+    await terminal.endsWith(`${PROMPT}message bob ha`);
+    expect(terminal.display.lines.at(-2)).to.equal('zoe');
+  });
+
+  it('rings for what is for this user alone, when told to', async () => {
+    await open(['--bell', '--notify']);
+    const at = '2030-01-01T12:00:00.000Z';
+    await agent.tell({ type: 'broadcast', id: '1'.repeat(32), from: 'bob', to: 'all', text: 'to all', at });
+    await terminal.shows('to all: to all');
+    expect(terminal.raw).not.to.contain('\u0007');
+    await agent.message('bob', 'secret words');
+    await terminal.shows('secret words');
+    await terminal.holds(() => terminal.raw.endsWith('\u0007'), 'a bell');
+    expect(terminal.raw).to.contain('\u0007\u001b]9;Parley: message from bob\u0007');
+    await terminal.endsWith(PROMPT);
+    terminal.close();
+    await open();
+    await agent.message('bob', 'quietly');
+    await terminal.shows('quietly');
+    expect(terminal.raw).not.to.contain('\u0007');
+  });
+
+  it('works on a terminal of 20 columns', async () => {
+    await open([], {}, 20);
+    terminal.type('message bob a line that goes over rows');
+    await terminal.endsWith(' rows');
+    const at = new Date().toISOString();
+    await agent.tell({
+      type: 'message',
+      id: '1'.repeat(32),
+      from: 'bob',
+      to: 'alice',
+      text: 'words that need rows',
+      at,
+    });
+    await terminal.shows(/\] bob:\n {2}words that need\n {2}rows\n/);
+    expect(terminal.display.lines.slice(-3)).to.deep.equal(['alice> message bob a', ' line that goes over', ' rows']);
+    terminal.type('\r');
+    expect((await agent.called('message')).params['text']).to.equal('a line that goes over rows');
+    await terminal.endsWith(PROMPT);
+  });
+
+  it('has no colours when none are wanted', async () => {
+    await open();
+    await agent.message('bob', 'hello');
+    await terminal.shows('bob: hello');
+    expect(terminal.raw).to.contain('\u001b[36mbob:');
+    terminal.close();
+    await open([], { NO_COLOR: '1' });
+    await agent.message('bob', 'hello');
+    await terminal.shows('bob: hello');
+    // eslint-disable-next-line no-control-regex -- that is the point
+    expect(terminal.raw).not.to.match(/\u001b\[\d*m/);
+  });
+
   it('says what is wrong in a sentence and a code, and goes on', async () => {
     agent.handlers['message'] = () => {
       throw new ParleyError('BLOCKED', { user: 'bob' });
@@ -109,6 +257,8 @@ describe('client, the shell on a terminal', () => {
     await terminal.shows('bob does not take this from you, or you block bob [BLOCKED]');
     terminal.type('messag bob hi\r');
     await terminal.shows('did you mean message?');
+    terminal.type('exti\r');
+    await terminal.shows('did you mean exit?');
     terminal.type('help whoelse\r');
     await terminal.shows('client whoelse');
     terminal.type('listen\r');

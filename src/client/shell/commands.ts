@@ -11,6 +11,8 @@ import type { Output, Sinks } from '../output.js';
 import { parseCommandLine, splitGlobals } from '../program.js';
 import type { Invocation } from '../program.js';
 import type { Flags } from '../settings.js';
+import { COMPLETE, unknownCommand } from '../usage.js';
+import { SHELL_WORDS } from './complete.js';
 import { shellWords } from './line.js';
 
 export interface LineContext {
@@ -54,7 +56,7 @@ export async function runLine(
   let spec: Command['spec'] | undefined;
   try {
     if (first === 'exit' || first === 'quit') return { code: exitCode(words.slice(1), previous), leaves: true };
-    const invocation = parseCommandLine(words, context.cwd);
+    const invocation = parseCommandLine(words, context.cwd, SHELL_WORDS);
     if (invocation.kind === 'text') {
       output.text(invocation.text);
       return stay(EXIT.done);
@@ -82,6 +84,7 @@ function exitCode([word, ...more]: readonly string[], previous: number): number 
 const LINE_FLAGS: ReadonlySet<string> = new Set(['json', 'quiet', 'verbose']);
 
 function asCommand(invocation: Exclude<Invocation, { kind: 'text' }>): Extract<Invocation, { kind: 'command' }> {
+  if (invocation.kind === 'complete') throw unknownCommand(COMPLETE);
   const foreign = Object.keys(invocation.flags).find((name) => !LINE_FLAGS.has(name));
   if (foreign !== undefined)
     throw new ParleyError('USAGE', { reason: `${foreign} is set when the shell is started, not in a line of it` });

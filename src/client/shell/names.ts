@@ -9,8 +9,8 @@ const DEADLINE_MS = 1_500;
 /** Minutes back in which a user counts as known: a week. */
 const KNOWN_WITHIN_MINUTES = 7 * 24 * 60;
 
-export function agentNames(connection: Connection): NameSource {
-  const options = { deadlineMs: DEADLINE_MS };
+export function agentNames(connection: Connection, deadlineMs = DEADLINE_MS): NameSource {
+  const options = { deadlineMs };
   return {
     users: async () => {
       const [known, status] = await Promise.all([
@@ -19,6 +19,8 @@ export function agentNames(connection: Connection): NameSource {
       ]);
       return known.users.map(({ user }) => user).filter((user) => user !== status.user);
     },
+    groups: async () =>
+      (await connection.call(serverCommands.list_groups, {}, options)).groups.map(({ group }) => group),
     files: async (prefix) => {
       const pattern = `${prefix.slice(0, 200).replace(/[*?]/g, '?')}*`;
       return (await connection.call(serverCommands.files, { pattern }, options)).files.map(({ file }) => file);

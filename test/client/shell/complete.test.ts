@@ -7,6 +7,7 @@ import type { NameSource } from '../../../src/client/shell/complete.js';
 
 const names: NameSource = {
   users: () => Promise.resolve(['bob', 'Bertha', 'carol']),
+  groups: () => Promise.resolve(['skii', 'Skaters', 'news']),
   files: () => Promise.resolve(['movie.mkv', 'my notes.txt']),
   chunkCount: (file) => (file === 'movie.mkv' ? Promise.resolve(12) : Promise.reject(new Error('unknown'))),
 };
@@ -39,6 +40,22 @@ describe('client/shell/complete', () => {
     expect(await offers('message bob b')).to.deep.equal([]);
     expect(await offers('inbox --with ca')).to.deep.equal(['carol ']);
     expect(await offers('broadcast --to bob,ca')).to.deep.equal(['bob,carol']);
+  });
+
+  it('offers who is not named yet, also in the other spelling of a broadcast', async () => {
+    expect(await offers('broadcast --to bob,')).to.deep.equal(['bob,Bertha', 'bob,carol']);
+    expect(await offers('broadcast user b')).to.deep.equal(['bob', 'Bertha']);
+    expect(await offers('broadcast user bob,c')).to.deep.equal(['bob,carol']);
+    expect(await offers('broadcast user bob,carol h')).to.deep.equal([]);
+  });
+
+  it('offers groups', async () => {
+    expect(await offers('join_group sk')).to.deep.equal(['skii ', 'Skaters ']);
+    expect(await offers('LEAVE_GROUP n')).to.deep.equal(['news ']);
+    expect(await offers('list_members ')).to.have.length(3);
+    expect(await offers('send_group --group n')).to.deep.equal(['news ']);
+    expect(await offers('send_group n')).to.deep.equal([]);
+    expect(await offers('create_group n')).to.deep.equal([]);
   });
 
   it('offers files and chunk numbers', async () => {
