@@ -124,7 +124,7 @@ Made from the definitions in \`src/protocol/commands\` by \`npm run docs\`; do n
 | \`client <command> …\` | one command, then exit |
 | \`client agent\` | the agent in the foreground, for a service manager |
 | \`client help [command]\`, \`client --version\` | help, version |
-| \`client completion bash\|zsh\|fish\` | a script that completes commands, options and names in that shell: \`eval "$(client completion bash)"\` in its start-up file |
+| \`client completion bash\\|zsh\\|fish\` | a script that completes commands, options and names in that shell: \`eval "$(client completion bash)"\` in its start-up file |
 
 The first command starts an **agent** in the background when it can log in: with a user and a password from the settings, or
 asked on a terminal. The agent holds the session, the links and what is shared until \`client logout\`; \`client logout\` when

@@ -20,6 +20,7 @@ export class Display {
   /** What has scrolled out, and the screen below it; of a wide character the second cell is empty. */
   readonly #rows: string[][] = [[]];
   #row = 0;
+  #rest = '';
   #column = 0;
 
   constructor(size: TerminalSize = STANDARD_SIZE) {
@@ -42,7 +43,12 @@ export class Display {
     return { row: this.#row, column: this.#column };
   }
 
-  write(data: string): void {
+  write(written: string): void {
+    // What is written comes in pieces, which may end within a sequence.
+    const all = this.#rest + written;
+    // eslint-disable-next-line no-control-regex -- as below
+    this.#rest = /\u001b(?:\[[?\d;]*|\][^\u0007]*)?$/.exec(all)?.[0] ?? '';
+    const data = all.slice(0, all.length - this.#rest.length);
     // eslint-disable-next-line no-control-regex -- a terminal is made of control characters
     const tokens = /\u001b\[([?\d;]*)([A-Za-z])|\u001b\][^\u0007]*\u0007|\u001b.|[\s\S]/gu;
     for (const [token, numbers, letter] of data.matchAll(tokens)) {
