@@ -8,6 +8,7 @@
  * `test/contracts/storage.ts` is this page as tests; every adapter passes it.
  */
 import type { GroupMode } from '../../protocol/commands/server/createGroup.js';
+import type { SearchWord } from '../../protocol/words.js';
 import type { Digest, FileName, GroupName, KeyFingerprint, UserName } from '../../protocol/values.js';
 
 /** Undelivered entries an inbox takes (R20): a fortnight away from a busy team, and a bound on what strangers can make it hold. */
@@ -24,6 +25,9 @@ export const MAX_CHUNKS_PER_USER = 1_000_000;
 export const MAX_DEVICES_PER_USER = 32;
 /** Resume tokens kept for a user; the one that ends first goes first. */
 export const MAX_RESUME_TOKENS_PER_USER = 16;
+
+/** Days for which the id of a removed message stays known: longer than a sender keeps what was not answered. */
+export const MIN_KNOWN_DAYS = 30;
 
 /** Groups one user may have made: rooms for a team, no flood of names. */
 export const MAX_GROUPS_PER_USER = 100;
@@ -146,6 +150,8 @@ export interface InboxFilter {
   readonly senderId?: UserId | undefined;
   /** Only entries older than the one with this message id. */
   readonly before?: string | undefined;
+  /** Only entries with all of these words; at least one. Such a page may be shorter than asked for, but is empty only at the end. */
+  readonly words?: readonly SearchWord[] | undefined;
 }
 
 /** These very positions or message ids (unknown ones are passed over), or everything up to one (of one sender only, when given). */
@@ -244,6 +250,37 @@ export interface MessageStore {
   markRead(userId: UserId, mark: ReadMark): Promise<number>;
   /** Costs the same for any size of inbox. */
   countUnread(userId: UserId): Promise<number>;
+}
+
+/** The words of messages. What is not in the index yet is found all the same, only slower. */
+export interface IndexStore {
+  /** Takes some milliseconds' worth of entries into the index, the oldest first; says how many: none when all are in it. */
+  indexMessages(): Promise<number>;
+}
+
+/** How long what was delivered and read is kept: days of 24 hours, 1 or more. */
+export type Retention = number | 'forever';
+
+/** Where a sweep goes on. */
+export interface SweepPlace {
+  readonly userId: UserId;
+  readonly position: number;
+}
+
+export interface RetentionStore {
+  /** undefined: what the server does by default. False when there is no such user. */
+  setRetention(userId: UserId, retention: Retention | undefined): Promise<boolean>;
+  getRetention(userId: UserId): Promise<Retention | undefined>;
+  /**
+   * A bounded step of a sweep: removes entries that are older at `at` than their user wants, were acknowledged and are read, and
+   * messages that nobody has any more. `next` is where the next step goes on; undefined when the sweep is through.
+   * Of a message that is less than MIN_KNOWN_DAYS old the id stays known, so that it is not stored a second time.
+   */
+  removeOld(step: {
+    readonly at: number;
+    readonly fallback: Retention;
+    readonly from?: SweepPlace | undefined;
+  }): Promise<{ readonly removed: number; readonly next: SweepPlace | undefined }>;
 }
 
 export interface NewGroup {
@@ -354,6 +391,8 @@ export interface Storage
     ResumeTokenStore,
     BlockStore,
     MessageStore,
+    IndexStore,
+    RetentionStore,
     GroupStore,
     FileStore,
     SettingStore,

@@ -1,64 +1,13 @@
 /** Reading inboxes in SQLite: the pump's entries, pages of history, what is delivered and what is read. */
 import { setImmediate } from 'node:timers/promises';
-import type { UserName } from '../../protocol/values.js';
-import type { InboxEntry, InboxFilter, MessageKind, MessageStore, PageSize, ReadMark, UserId } from './port.js';
+import type { InboxEntry, InboxFilter, MessageStore, PageSize, ReadMark, UserId } from './port.js';
 import type { SqliteConnection, Statement } from './sqlite-connection.js';
+import { COLUMNS, collect } from './sqlite-entries.js';
+import type { EntryRow, Fetch } from './sqlite-entries.js';
+import { searchReader } from './sqlite-search.js';
 
-/** Entries fetched at a time, so that a page that ends by its bytes reads little more than it returns. */
-const FETCH = 64;
 /** Entries marked read in one transaction: some milliseconds; marking a whole history lets others in between. */
 const MARK_BATCH = 2_000;
-
-interface EntryRow {
-  readonly position: number;
-  readonly id: string;
-  readonly kind: MessageKind;
-  readonly fromId: UserId;
-  readonly sender: UserName;
-  readonly recipient: string;
-  readonly text: ArrayBuffer;
-  readonly sentAt: number;
-  readonly unread: number;
-}
-
-const COLUMNS = `d.position, lower(hex(m.message_id)) AS id, m.kind, m.sender_id AS fromId, m.sender_name AS sender,
-  m.to_name AS recipient, m.text, m.sent_at AS sentAt, d.unread`;
-
-/** Up to `count` rows beyond the position of the last page's last row. */
-type Fetch = (position: number, count: number) => EntryRow[];
-
-function collect(fetch: Fetch, start: number, { limit, maxBytes = Infinity }: PageSize): InboxEntry[] {
-  const entries: InboxEntry[] = [];
-  let bytes = 0;
-  let position = start;
-  while (entries.length < limit) {
-    const wanted = Math.min(FETCH, limit - entries.length);
-    const rows = fetch(position, wanted);
-    for (const row of rows) {
-      bytes += row.text.byteLength;
-      if (bytes > maxBytes && entries.length > 0) return entries;
-      entries.push(toEntry(row));
-      position = row.position;
-    }
-    if (rows.length < wanted) break;
-  }
-  return entries;
-}
-
-function toEntry(row: EntryRow): InboxEntry {
-  const { position, id, kind, fromId, sender, recipient, text, sentAt, unread } = row;
-  return {
-    position,
-    id,
-    kind,
-    fromId,
-    from: sender,
-    to: recipient,
-    text: Buffer.from(text).toString('utf8'),
-    sentAt,
-    unread: unread === 1,
-  };
-}
 
 /** The four pages, newest first, each on the index made for it whatever the planner guesses. */
 function preparePages(db: SqliteConnection) {
@@ -89,6 +38,7 @@ export function inboxReader(db: SqliteConnection): PageReader {
      WHERE m.message_id = ?`,
   );
   const unread = db.statement<{ unread: number }>('SELECT unread FROM inboxes WHERE user_id = ?');
+  const search = searchReader(db);
 
   const fetchOf = (userId: UserId, { unreadOnly = false, senderId }: InboxFilter): Fetch => {
     if (senderId !== undefined) {
@@ -99,20 +49,29 @@ export function inboxReader(db: SqliteConnection): PageReader {
     return (position, count) => statement.all(userId, position, count);
   };
 
-  const inboxPage = (userId: UserId, filter: InboxFilter, size: PageSize): InboxEntry[] | undefined => {
-    let start = Number.MAX_SAFE_INTEGER;
-    if (filter.before !== undefined) {
-      const position = find.get(userId, Buffer.from(filter.before, 'hex'))?.position ?? undefined;
-      if (position === undefined) return undefined;
-      start = position;
+  /** Where the page begins; undefined when `before` is no entry of this inbox. */
+  const startOf = (userId: UserId, { before }: InboxFilter): number | undefined =>
+    before === undefined
+      ? Number.MAX_SAFE_INTEGER
+      : (find.get(userId, Buffer.from(before, 'hex'))?.position ?? undefined);
+
+  const inboxPage = async (userId: UserId, filter: InboxFilter, size: PageSize): Promise<InboxEntry[] | undefined> => {
+    const { words } = filter;
+    if (words === undefined) {
+      return db.read(() => {
+        const start = startOf(userId, filter);
+        return start === undefined ? undefined : collect(fetchOf(userId, filter), start, size).reverse();
+      });
     }
-    return collect(fetchOf(userId, filter), start, size).reverse();
+    const start = await db.read(() => startOf(userId, filter));
+    if (start === undefined) return undefined;
+    return (await search({ userId, filter, words, start, size, fetch: fetchOf(userId, filter) })).reverse();
   };
 
   return {
     entriesAfter: (recipientId, position, size) =>
       db.read(() => collect((from, count) => after.all(recipientId, from, count), position, size)),
-    inboxPage: (userId, filter, size) => db.read(() => inboxPage(userId, filter, size)),
+    inboxPage,
     countUnread: (userId) => db.read(() => unread.get(userId)?.unread ?? 0),
   };
 }

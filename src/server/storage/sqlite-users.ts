@@ -4,6 +4,7 @@ import { nameKey } from '../../protocol/values.js';
 import type { UserName } from '../../protocol/values.js';
 import type { SeenUser, UserId, UserRecord, UserStore } from './port.js';
 import type { SqliteConnection } from './sqlite-connection.js';
+import { entryRemover } from './sqlite-retention.js';
 
 /** Deliveries of a removed user that are deleted in one transaction: some milliseconds, so that a server beside goes on. */
 const SWEEP_BATCH = 1_000;
@@ -76,19 +77,17 @@ function inboxSweeper(db: SqliteConnection): () => boolean {
   const batch = db.statement<{ position: number; message: number }>(
     'SELECT position, message FROM deliveries WHERE recipient_id = ? ORDER BY position LIMIT ?',
   );
-  const removeDelivery = db.statement('DELETE FROM deliveries WHERE recipient_id = ? AND position = ?');
-  const removeMessage = db.statement(
-    'DELETE FROM messages WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message = ?1)',
-  );
+  const remover = entryRemover(db);
   const removeInbox = db.statement('DELETE FROM inboxes WHERE user_id = ?');
   return () => {
     const owner = orphan.get();
     if (owner === undefined) return false;
     const entries = batch.all(owner.userId, SWEEP_BATCH);
     for (const { position, message } of entries) {
-      removeDelivery.run(owner.userId, position);
-      removeMessage.run(message);
+      remover.removeEntry(owner.userId, position);
+      remover.removeMessage(message);
     }
+    remover.finish();
     if (entries.length < SWEEP_BATCH) removeInbox.run(owner.userId);
     return true;
   };

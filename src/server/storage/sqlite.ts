@@ -10,6 +10,8 @@ import { fileStore } from './sqlite-files.js';
 import { groupStore } from './sqlite-groups.js';
 import { inboxMarker, inboxReader } from './sqlite-inbox.js';
 import { messageAppender } from './sqlite-messages.js';
+import { retentionStore } from './sqlite-retention.js';
+import { indexStore } from './sqlite-search.js';
 import { settingStore } from './sqlite-settings.js';
 import { userStore } from './sqlite-users.js';
 
@@ -48,6 +50,8 @@ async function openStorage(path: string, unlock: () => void): Promise<Storage> {
       ...messageAppender(db),
       ...inboxReader(db),
       ...inboxMarker(db),
+      ...indexStore(db),
+      ...retentionStore(db),
       ...groupStore(db),
       ...fileStore(db),
       ...settingStore(db),
