@@ -188,6 +188,7 @@ const SERVER_TEXT = `The options are those of \`server --help\`; \`--data\` name
 | --- | --- | --- |
 | \`server user add NAME\`, \`server user passwd NAME\`, \`server user remove NAME\` | manage accounts; the password is asked for, or \`--password-file\` names a file whose first line it is (\`-\` is stdin) | |
 | \`server user list\` | lists the accounts | \`{"users": [{"user": string, "lastSeen"?: ISO 8601 time}, …]}\` |
+| \`server user retention NAME [DAYS\\|forever\\|default]\` | says, or sets, how many days messages are kept that this user has read; a running server goes by it at its next sweep, within the hour | \`{"user": string, "retention": number or "forever", "isDefault": boolean}\` |
 | \`server user unlock NAME\` | ${inWords(adminCommands.unlock)} | \`${shape(schemaOf(adminCommands.unlock.result))}\` |
 | \`server status\` | ${inWords(adminCommands.status)} | \`${shape(schemaOf(adminCommands.status.result))}\` |
 | \`server kick NAME\` | ${inWords(adminCommands.kick)} | \`${shape(schemaOf(adminCommands.kick.result))}\` |

@@ -1,5 +1,6 @@
 /** The settings of `server`, checked. */
 import { InvalidArgumentError } from 'commander';
+import type { Retention } from './storage/port.js';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -15,8 +16,11 @@ export const DEFAULTS = {
   data: 'parley-data',
   logLevel: 'info',
   logFormat: 'pretty',
+  retentionDays: 365,
 } as const;
 
+/** Days that messages can be kept: a century, beyond which there is for ever. */
+const MAX_RETENTION_DAYS = 36_500;
 /** Seconds that a timer can wait: 23 days, just below what Node's timers hold. */
 const MAX_SECONDS = 2_000_000;
 const MAX_PORT = 65_535;
@@ -32,6 +36,8 @@ export interface ServeConfig {
   readonly dataDir: string;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
+  /** How long messages are kept that were read. */
+  readonly retention: Retention;
   /** Where metrics are shown; nowhere when absent. */
   readonly metrics?: ListenAddress | undefined;
 }
@@ -58,6 +64,16 @@ export function parseSeconds(text: string): number {
     throw new InvalidArgumentError(`give whole seconds, from 1 to ${MAX_SECONDS}.`);
   }
   return seconds;
+}
+
+/** @throws InvalidArgumentError */
+export function parseRetention(text: string): Retention {
+  if (text.toLowerCase() === 'forever') return 'forever';
+  const days = wholeNumber(text);
+  if (days === undefined || days < 1 || days > MAX_RETENTION_DAYS) {
+    throw new InvalidArgumentError(`give whole days, from 1 to ${MAX_RETENTION_DAYS}, or forever.`);
+  }
+  return days;
 }
 
 /** @throws InvalidArgumentError */

@@ -23,6 +23,8 @@ export interface ConversationsParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly tally: Tally;
+  /** Messages were stored. */
+  readonly onStored: () => void;
 }
 
 /** What a handler makes of a message; the sender and the time are the server's. */
@@ -63,7 +65,7 @@ export class Conversations {
   readonly #written = new Map<UserId, number>();
   #cancelWrite: (() => void) | undefined;
 
-  constructor({ storage, presence, clock, log, tally }: ConversationsParts) {
+  constructor({ storage, presence, clock, log, tally, onStored }: ConversationsParts) {
     this.#storage = storage;
     this.#presence = presence;
     this.#clock = clock;
@@ -72,6 +74,7 @@ export class Conversations {
     this.#queue = new AppendQueue(storage, (messages, outcomes, seconds) => {
       tally.onCommit(messages.length, seconds);
       this.#wake(messages, outcomes);
+      onStored();
     });
   }
 

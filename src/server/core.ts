@@ -8,8 +8,10 @@ import type { Passwords } from './auth/passwords.js';
 import { Blocks } from './blocks.js';
 import { Client } from './client.js';
 import type { Services } from './context.js';
+import { DEFAULTS } from './config.js';
 import { Conversations } from './conversations.js';
 import { Groups } from './groups.js';
+import { Indexing } from './indexing.js';
 import { Introductions } from './introductions.js';
 import { LEASE_MS, TOKEN_SWEEP_MS } from './limits.js';
 import type { Place } from './listener.js';
@@ -18,9 +20,10 @@ import { Presence } from './presence.js';
 import { probePort } from './probe.js';
 import type { Probe } from './probe.js';
 import { Registry } from './registry.js';
+import { startRetention } from './retention.js';
 import type { Origin } from './session.js';
 import { Sessions } from './sessions.js';
-import type { Storage } from './storage/port.js';
+import type { Retention, Storage } from './storage/port.js';
 import { Tally } from './tally.js';
 import { InTurn } from '../protocol/turns.js';
 
@@ -34,6 +37,8 @@ export interface CoreOptions {
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly log: Log;
+  /** How long messages are kept that were read, of users without a setting of their own. Default: 365 days. */
+  readonly retention?: Retention | undefined;
   /** Default 60 s. */
   readonly leaseMs?: number | undefined;
   /** Tests bring their own. */
@@ -56,13 +61,14 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const blocks = new Blocks(storage);
   const presence = new Presence({ storage, blocks, clock, log });
   const tally = new Tally();
+  const indexing = new Indexing({ storage, clock, log });
   const services: Services = {
     clock,
     log,
     storage,
     presence,
     blocks,
-    conversations: new Conversations({ storage, presence, clock, log, tally }),
+    conversations: new Conversations({ storage, presence, clock, log, tally, onStored: () => indexing.wake() }),
     groups: new Groups({ storage, presence, clock, log, endDead: (session) => sessions.end(session, 'lost') }),
     registry: new Registry({ storage, presence, clock, leaseMs }),
     listing: new InTurn(),
@@ -78,6 +84,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   });
   await services.groups.start();
   const stopSweeping = sweepTokens(services);
+  const fallback = options.retention ?? DEFAULTS.retentionDays;
+  const stopRemoving = await startRetention({ storage, clock, log, fallback });
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopWatching();
@@ -89,6 +97,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     await sessions.endAll();
     await services.conversations.settled();
     await presence.close();
+    await indexing.close();
+    await stopRemoving();
   };
   return {
     services,

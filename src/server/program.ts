@@ -9,14 +9,25 @@ import {
   parseLogLevel,
   parseNonEmpty,
   parsePort,
+  parseRetention,
   parseSeconds,
 } from './config.js';
 import type { ListenAddress, LogFormat, LogLevel, ServeConfig } from './config.js';
+import type { Retention } from './storage/port.js';
 
 /** Exit code for words that make no command. */
 const USAGE = 2;
 
-export interface UserAction {
+/** `default` is what the server does for those without a setting of their own; undefined only asks. */
+export interface RetentionAction {
+  readonly kind: 'retention';
+  readonly name: string;
+  readonly retention: Retention | 'default' | undefined;
+  readonly dataDir: string;
+  readonly json: boolean;
+}
+
+export interface AccountAction {
   readonly kind: 'add' | 'passwd' | 'remove' | 'list';
   /** Absent for `list`. */
   readonly name: string | undefined;
@@ -25,6 +36,8 @@ export interface UserAction {
   readonly passwordFile: string | undefined;
   readonly json: boolean;
 }
+
+export type UserAction = AccountAction | RetentionAction;
 
 /** What is asked of the server that runs on a data directory. */
 export type AdminAction = { readonly dataDir: string; readonly json: boolean } & (
@@ -43,6 +56,7 @@ interface ServeOptions {
   readonly data: string;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
+  readonly retention: Retention;
   readonly metrics?: ListenAddress;
 }
 
@@ -109,6 +123,12 @@ function makeProgram(version: string, json: boolean, run: Run): Command {
     )
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent', parseLogLevel, DEFAULTS.logLevel)
     .option('--log-format <format>', 'pretty or json, on stderr', parseLogFormat, DEFAULTS.logFormat)
+    .option(
+      '--retention <days>',
+      'days that messages are kept which were read, or forever',
+      parseRetention,
+      DEFAULTS.retentionDays,
+    )
     .option('--metrics <host:port>', 'show metrics for Prometheus over plain HTTP at /metrics there', parseHostPort)
     .addHelpText('after', SIGNALS_HELP)
     .action((port: number, blockSeconds: number, timeoutSeconds: number, options: ServeOptions, command: Command) => {
@@ -122,6 +142,7 @@ function makeProgram(version: string, json: boolean, run: Run): Command {
         dataDir: options.data,
         logLevel: options.logLevel,
         logFormat: options.logFormat,
+        retention: options.retention,
         metrics: options.metrics,
       };
       return run((actions) => actions.serve(config));
@@ -168,8 +189,8 @@ function addUserCommands(program: Command, run: Run): void {
     .command('user')
     .description('manage accounts, also while the server runs')
     .helpCommand(false)
-    .action(() => user.error('error: say what to do: add, passwd, remove, list or unlock'));
-  const define = (kind: UserAction['kind'], description: string): Command => {
+    .action(() => user.error('error: say what to do: add, passwd, remove, list, retention or unlock'));
+  const define = (kind: AccountAction['kind'], description: string): Command => {
     const command = user.command(kind).description(description);
     if (kind !== 'list') command.argument('<name>', 'the user’s name');
     command.option(...DATA_OPTION);
@@ -177,7 +198,7 @@ function addUserCommands(program: Command, run: Run): void {
       const name = kind === 'list' ? undefined : String(given[0]);
       const options = command.opts<UserOptions>();
       const dataDir = dataDirOf(program, command);
-      const action: UserAction = {
+      const action: AccountAction = {
         kind,
         name,
         dataDir,
@@ -193,4 +214,21 @@ function addUserCommands(program: Command, run: Run): void {
   define('passwd', 'set the password of an account').option(...passwordFile);
   define('remove', 'remove an account with its inbox and its registered files; a session of it ends');
   define('list', 'list the accounts').option('--json', 'as one line of JSON');
+  addRetentionCommand(program, user, run);
+}
+
+function addRetentionCommand(program: Command, user: Command, run: Run): void {
+  const parse = (text: string): Retention | 'default' =>
+    text.toLowerCase() === 'default' ? 'default' : parseRetention(text);
+  const command = user
+    .command('retention')
+    .description('say or set how long messages are kept which this user has read')
+    .argument('<name>', 'the user’s name')
+    .argument('[days]', 'days, forever, or default for what the server does', parse)
+    .option(...DATA_OPTION)
+    .option('--json', 'as one line of JSON; so are errors, on stderr')
+    .action((name: string, retention: Retention | 'default' | undefined, { json = false }: { json?: boolean }) => {
+      const dataDir = dataDirOf(program, command);
+      return run((actions) => actions.user({ kind: 'retention', name, retention, dataDir, json }));
+    });
 }

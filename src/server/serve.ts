@@ -41,9 +41,10 @@ export async function serve(
     const parts: ImportParts = { storage, passwords, log };
     await importFromFile(config, 'changed', parts);
     const identity = await loadServerIdentity(config.dataDir);
-    const { host, port, blockMs, timeoutMs } = config;
+    const { host, port, blockMs, timeoutMs, retention } = config;
     const clock = systemClock;
-    const server = await startServer({ storage, passwords, identity, host, port, blockMs, timeoutMs, clock, log });
+    const limits = { blockMs, timeoutMs, retention };
+    const server = await startServer({ storage, passwords, identity, host, port, ...limits, clock, log });
     const closeViews = await openViews(config, server, version, log);
     const stopRereading = rereadOnHangup(config, parts);
     print(`parley server listening on ${server.address} ${server.fingerprint}`);

@@ -5,8 +5,9 @@ import { noteAccountsChanged } from './accounts.js';
 import { parseNewPassword } from './auth/passwords.js';
 import type { Passwords } from './auth/passwords.js';
 import { knownUser } from './handlers/handler.js';
-import type { UserAction } from './program.js';
-import type { Storage } from './storage/port.js';
+import type { AccountAction, RetentionAction, UserAction } from './program.js';
+import { defaultRetention } from './retention.js';
+import type { Retention, Storage } from './storage/port.js';
 
 const LIST_PAGE = 500;
 
@@ -20,6 +21,7 @@ export interface UserParts {
 
 /** @throws ParleyError BAD_NAME, UNKNOWN_USER, USAGE, FILE_MISSING, CANCELLED, DISK_FULL */
 export async function runUserAction(action: UserAction, parts: UserParts): Promise<void> {
+  if (action.kind === 'retention') return setRetention(action, parts);
   const { storage, print } = parts;
   const name = action.name ?? '';
   switch (action.kind) {
@@ -45,7 +47,7 @@ export async function runUserAction(action: UserAction, parts: UserParts): Promi
   await noteAccountsChanged(storage);
 }
 
-async function addUser(given: string, action: UserAction, parts: UserParts): Promise<void> {
+async function addUser(given: string, action: AccountAction, parts: UserParts): Promise<void> {
   const { storage, print } = parts;
   const name = parseUserName(given);
   const taken = new ParleyError('BAD_NAME', {
@@ -58,12 +60,12 @@ async function addUser(given: string, action: UserAction, parts: UserParts): Pro
   print(`${name} is added`);
 }
 
-async function newHash(name: string, action: UserAction, { passwords, readPassword }: UserParts): Promise<string> {
+async function newHash(name: string, action: AccountAction, { passwords, readPassword }: UserParts): Promise<string> {
   const password = parseNewPassword(await readPassword(name, action.passwordFile));
   return (await passwords()).hash(password);
 }
 
-async function listUsers({ json }: UserAction, { storage, print }: UserParts): Promise<void> {
+async function listUsers({ json }: AccountAction, { storage, print }: UserParts): Promise<void> {
   const users: { user: string; lastSeen?: string }[] = [];
   let after: string | undefined;
   while (true) {
@@ -76,4 +78,20 @@ async function listUsers({ json }: UserAction, { storage, print }: UserParts): P
   }
   if (json) print(JSON.stringify({ users }));
   else for (const { user, lastSeen } of users) print(`${printable(user)}\t${lastSeen ?? 'never seen'}`);
+}
+
+/** A running server goes by it at its next sweep. */
+async function setRetention(action: RetentionAction, { storage, print }: UserParts): Promise<void> {
+  const { id, name: user } = await knownUser(storage, action.name);
+  const wanted = action.retention;
+  if (wanted !== undefined) await storage.setRetention(id, wanted === 'default' ? undefined : wanted);
+  const own = await storage.getRetention(id);
+  const retention = own ?? (await defaultRetention(storage));
+  if (action.json) print(JSON.stringify({ user, retention, isDefault: own === undefined }));
+  else print(`what ${user} has read is kept ${inWords(retention)}${own === undefined ? ', the server’s default' : ''}`);
+}
+
+function inWords(retention: Retention): string {
+  if (retention === 'forever') return 'for ever';
+  return retention === 1 ? '1 day' : `${retention} days`;
 }

@@ -1,9 +1,10 @@
 /** The inbox: what the server keeps for this user and the private messages kept here, as one list. */
 import { serverCommands } from '../../protocol/commands/server.js';
-import { toParleyError } from '../../protocol/errors.js';
+import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { StoredMessage } from '../../protocol/commands/server/history.js';
 import { MAX_INBOX_PAGE } from '../../protocol/limits.js';
 import { nameKey } from '../../protocol/values.js';
+import { hasWords, parseSearch, wordsOf } from '../../protocol/words.js';
 import type { Log } from './log.js';
 import type { KeptMessage, PrivateLog } from './privatelog.js';
 import type { Session } from './session.js';
@@ -20,6 +21,8 @@ export interface InboxQuestion {
   readonly limit?: number | undefined;
   /** Only messages older than this one. */
   readonly before?: string | undefined;
+  /** Only messages with all of these words. */
+  readonly search?: string | undefined;
 }
 
 export interface InboxSources {
@@ -32,9 +35,14 @@ export interface InboxSources {
 
 /**
  * What fits the question, oldest first. Without a limit: all unread ones, and at least the newest 50.
- * @throws ParleyError UNKNOWN_USER; what the session throws
+ * @throws ParleyError UNKNOWN_USER, USAGE when there is no word in `search`; what the session throws
  */
 export async function readInbox(question: InboxQuestion, sources: InboxSources): Promise<StoredMessage[]> {
+  if (question.search !== undefined && parseSearch(question.search).length === 0) {
+    throw new ParleyError('USAGE', {
+      reason: 'there is no word in what is searched for; words are letters and digits',
+    });
+  }
   const limit = question.limit ?? (question.unread === true ? Infinity : DEFAULT_MESSAGES);
   const found = await newest(question, limit, sources);
   if (question.limit !== undefined || question.unread === true || found.length < limit) return found.reverse();
@@ -72,11 +80,27 @@ export async function markShown(
 async function newest(question: InboxQuestion, limit: number, sources: InboxSources): Promise<StoredMessage[]> {
   const { before } = question;
   if (before === undefined) return take(merged(question, limit, sources), limit);
+  if (sources.privateLog.messages(sources.account).length === 0) return relayedBefore(before, question, limit, sources);
   // It may be a private message, or from somebody else: all are looked at until it comes.
   if (question.with !== undefined) await historyPage({ with: question.with }, undefined, 1, sources);
   const all = merged({}, Infinity, sources);
   for await (const { id } of withoutEnd(all)) if (id === before) break;
-  return take(all, limit, (message) => fits(message, question));
+  return take(all, limit, fitting(question));
+}
+
+/** The newest of the server's before one of them; none when that is none, or gone. */
+async function relayedBefore(
+  before: string,
+  question: InboxQuestion,
+  limit: number,
+  sources: InboxSources,
+): Promise<StoredMessage[]> {
+  try {
+    return await take(history(question, limit, sources, before), limit);
+  } catch (thrown) {
+    if (toParleyError(thrown).code === 'BAD_REQUEST') return [];
+    throw thrown;
+  }
 }
 
 async function take(
@@ -97,8 +121,13 @@ function withoutEnd(messages: AsyncGenerator<StoredMessage, void, void>): AsyncI
   return { [Symbol.asyncIterator]: () => ({ next: () => messages.next() }) };
 }
 
-function fits(message: StoredMessage, { unread, with: from }: InboxQuestion): boolean {
-  return (unread !== true || message.unread) && (from === undefined || nameKey(message.from) === nameKey(from));
+/** Whether a message is asked for, by the server's rules. */
+function fitting({ unread, with: from, search }: InboxQuestion): (message: StoredMessage) => boolean {
+  const words = search === undefined ? [] : parseSearch(search);
+  return (message) =>
+    (unread !== true || message.unread) &&
+    (from === undefined || nameKey(message.from) === nameKey(from)) &&
+    (words.length === 0 || hasWords(wordsOf(message.text), words));
 }
 
 /** Both lists as one, newest first. */
@@ -110,7 +139,7 @@ async function* merged(
   const kept = sources.privateLog
     .messages(sources.account)
     .map(asStored)
-    .filter((message) => fits(message, question))
+    .filter(fitting(question))
     .sort((a, b) => (a.sentAt < b.sentAt ? -1 : a.sentAt > b.sentAt ? 1 : 0));
   for await (const message of history(question, limit, sources)) {
     for (let own = kept.at(-1); own !== undefined && own.sentAt > message.sentAt; own = kept.at(-1)) {
@@ -127,8 +156,9 @@ async function* history(
   question: InboxQuestion,
   limit: number,
   sources: InboxSources,
+  start?: string,
 ): AsyncGenerator<StoredMessage, void, void> {
-  let before: string | undefined;
+  let before = start;
   while (true) {
     const messages = await historyPage(question, before, Math.min(MAX_INBOX_PAGE, limit), sources);
     before = messages[0]?.id;
@@ -138,12 +168,16 @@ async function* history(
 }
 
 async function historyPage(
-  { unread, with: from }: InboxQuestion,
+  { unread, with: from, search }: InboxQuestion,
   before: string | undefined,
   limit: number,
   { session, signal }: InboxSources,
 ): Promise<StoredMessage[]> {
-  const { messages } = await session.call(serverCommands.history, { unread, with: from, before, limit }, { signal });
+  const { messages } = await session.call(
+    serverCommands.history,
+    { unread, with: from, search, before, limit },
+    { signal },
+  );
   return messages;
 }
 

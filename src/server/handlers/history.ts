@@ -1,4 +1,5 @@
 import { ParleyError } from '../../protocol/errors.js';
+import { parseSearch } from '../../protocol/words.js';
 import type { StoredMessage } from '../../protocol/commands/server/history.js';
 import { MAX_HISTORY_BYTES } from '../limits.js';
 import type { InboxEntry } from '../storage/port.js';
@@ -7,7 +8,11 @@ import type { Handler } from './handler.js';
 
 export const history: Handler<'history'> = async (params, { session, services: { storage } }) => {
   const senderId = params.with === undefined ? undefined : (await knownUser(storage, params.with)).id;
-  const filter = { unreadOnly: params.unread, senderId, before: params.before };
+  const words = params.search === undefined ? undefined : parseSearch(params.search);
+  if (words?.length === 0) {
+    throw new ParleyError('BAD_REQUEST', { command: 'history', reason: 'there is no word in search' });
+  }
+  const filter = { unreadOnly: params.unread, senderId, before: params.before, words };
   const entries = await storage.inboxPage(session.user.id, filter, {
     limit: params.limit,
     maxBytes: MAX_HISTORY_BYTES,

@@ -188,7 +188,7 @@ function expression({ words, filter }: Search): string | undefined {
 
 /** By the beginnings that the index has: others would be looked for in the words of all users. */
 function prefixTerm(prefix: string): string[] {
-  const characters = [...prefix];
+  const characters = Array.from(prefix);
   if (characters.length < 2) return [];
   return [`${quoted(characters.slice(0, characters.length < 4 ? 2 : 4).join(''))} *`];
 }
