@@ -1,4 +1,7 @@
-/** How long 2,000 agents take to be back after the server was killed, or every connection cut (R24). The agents are another process. */
+/**
+ * How long 2,000 agents take to be back after the server was killed, or every connection cut (R24). The agents are another process.
+ * BENCH_CLIENTS sets another number; with BENCH_PROFILE=FOLDER the last server writes a profile of its processor time there.
+ */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -34,59 +37,56 @@ export async function benchResume(): Promise<void> {
     const password = await seedAccounts(join(folder, 'data'), names);
     await run(folder, load, names, password);
   } finally {
-    load.kill('SIGKILL');
+    // Then it ends, and removes what it wrote.
+    if (load.connected) load.disconnect();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
+/** The server of now: whatever fails, it is ended. */
+interface Stage {
+  readonly folder: string;
+  readonly load: ChildProcess;
+  server: ServerProcess;
+}
+
 async function run(folder: string, load: ChildProcess, names: readonly string[], password: string): Promise<void> {
-  let server = await start(folder, '0');
+  const stage: Stage = { folder, load, server: await start(folder, '0') };
   try {
-    const { host, port } = server;
+    const { host, port } = stage.server;
     const login = { do: 'login', host, port, names, password } as const;
-    const cpu = cpuSeconds(server);
+    const cpu = cpuSeconds(stage.server);
     const { seconds } = await ask(load, login);
-    line('logging in with a password, 32 at a time', `${(CLIENTS / seconds).toFixed(0)} /s   ${cost(server, cpu)}`);
+    const rate = `${(CLIENTS / seconds).toFixed(0)} /s`;
+    line('logging in with a password, 32 at a time', `${rate}   ${cost(stage.server, cpu)}`);
     await ask(load, { do: 'settle' });
 
-    server = await outage('kill -9, started again at once', folder, server, load, 0);
-    server = await outage(
-      `kill -9, started again after ${LONG_OUTAGE_SECONDS} s`,
-      folder,
-      server,
-      load,
-      LONG_OUTAGE_SECONDS,
-    );
-    await cut('every connection cut', server, load, false);
-    await cut('every connection cut, all try again after exactly 0.5 s', server, load, true);
+    await outage('kill -9, started again at once', stage, 0);
+    await outage(`kill -9, started again after ${LONG_OUTAGE_SECONDS} s`, stage, LONG_OUTAGE_SECONDS);
+    await cut('every connection cut', stage, false);
+    await cut('every connection cut, all try again after exactly 0.5 s', stage, true);
     // In good order: then a profile is written.
-    await server.stop();
+    await stage.server.stop();
   } finally {
-    await server.close();
+    await stage.server.close();
   }
 }
 
-async function outage(
-  what: string,
-  folder: string,
-  server: ServerProcess,
-  load: ChildProcess,
-  seconds: number,
-): Promise<ServerProcess> {
+async function outage(what: string, stage: Stage, seconds: number): Promise<void> {
+  const { folder, load, server } = stage;
   const back = ask(load, { do: 'outage' });
-  const { port } = server;
   const killed = performance.now();
   await server.stop('SIGKILL');
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-  const next = await start(folder, String(port));
+  const next = await start(folder, String(server.port));
+  stage.server = next;
   const downSeconds = (performance.now() - killed) / 1000;
   print(what, await back, downSeconds, cost(next, 0));
   printCheck(await ask(load, { do: 'check' }));
-  return next;
 }
 
 /** As the agents do it, or all at the same moment: then what the server can take shows. */
-async function cut(what: string, server: ServerProcess, load: ChildProcess, herd: boolean): Promise<void> {
+async function cut(what: string, { server, load }: Stage, herd: boolean): Promise<void> {
   const before = cpuSeconds(server);
   const back = await ask(load, { do: 'cut', herd });
   print(what, back, 0, cost(server, before));
