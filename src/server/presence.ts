@@ -50,6 +50,7 @@ export class Presence {
   readonly #blocks: PresenceParts['blocks'];
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #startedMs: number;
   readonly #online = new Map<UserId, Session>();
   /** The same by `nameKey`. */
   readonly #byName = new Map<string, Session>();
@@ -70,6 +71,7 @@ export class Presence {
     this.#blocks = blocks;
     this.#clock = clock;
     this.#log = log;
+    this.#startedMs = clock.monotonicMs();
     const repeat = (): (() => void) =>
       clock.after(SEEN_INTERVAL_MS, () => {
         this.#touch(...this.#online.keys());
@@ -98,7 +100,7 @@ export class Presence {
 
   /**
    * The session is its user's from now on. Others are told, unless for them the user was here all the time: a session that is
-   * taken up again soon after it was last seen, here or by the server before this one.
+   * taken up again soon after it was last seen, or soon after the server began.
    */
   join(session: Session, resumed: { readonly lastSeenAt: number | undefined } | undefined): void {
     const { user } = session;
@@ -109,8 +111,14 @@ export class Presence {
     this.#online.set(user.id, session);
     this.#byName.set(nameKey(user.name), session);
     this.#touch(user.id);
-    const recent = resumed !== undefined && this.#clock.epochMs() - (resumed.lastSeenAt ?? 0) < DEAD_AFTER_MS;
-    if (!wasHere && (wasTold || !recent)) this.#announce(user, true);
+    const isBack =
+      resumed !== undefined && (this.#isYoung() || this.#clock.epochMs() - (resumed.lastSeenAt ?? 0) < DEAD_AFTER_MS);
+    if (!wasHere && (wasTold || !isBack)) this.#announce(user, true);
+  }
+
+  /** Right after the start everybody comes back: those who would be told have only just come themselves. */
+  #isYoung(): boolean {
+    return this.#clock.monotonicMs() - this.#startedMs < CROWD_GRACE_MS;
   }
 
   /** Ends what `join` began, when it is still this session that is its user's; a broken connection is told to others a little later. */

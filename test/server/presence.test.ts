@@ -151,8 +151,11 @@ describe('presence', () => {
     const [one, two] = [anyKey(), anyKey()];
     const { token: first = '' } = await hall.enter({ key: one }).login('alice');
     const { token: second = '' } = await hall.enter({ key: two }).login('bob');
+    const three = anyKey();
+    const { token: third = '' } = await hall.enter({ key: three }).login('carol');
     await hall.stop();
-    await hall.clock.advance(10_000);
+    // However long it was away.
+    hall.clock.jump(3_600_000);
     const after = await Hall.open([], { storage: hall.storage, clock: hall.clock });
     const alice = after.enter({ key: one });
     await alice.call(resume, { token: first });
@@ -160,6 +163,11 @@ describe('presence', () => {
     await after.spread();
     expect(alice.comings).to.deep.equal([]);
     expect(await alice.call(whoelse, {})).to.deep.equal({ users: ['Bob'] });
+    // Who is later than all others has been away.
+    await hall.clock.advance(31_000);
+    await after.enter({ key: three }).call(resume, { token: third });
+    await after.spread();
+    expect(alice.comings).to.deep.equal(['+carol']);
     await after.stop();
   });
 });
