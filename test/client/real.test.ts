@@ -77,6 +77,43 @@ describe('client, with all behind it', function () {
     expect(everythingIn(bob.home).includes('builder-42')).to.equal(false);
   });
 
+  it('shows in the prompt the group that one is in, and what it holds', async () => {
+    const alice = cast.person('alice', PASSWORD);
+    const bob = cast.person('bob', 'builder-42');
+    await bob.ok('create_group', 'skii');
+    const terminal = new Terminal(alice.home, [], {
+      PARLEY_SERVER: cast.address,
+      PARLEY_LISTEN: '127.0.0.1:0',
+      PARLEY_USER: 'alice',
+      PARLEY_PASSWORD: PASSWORD,
+    });
+    try {
+      await terminal.endsWith('alice> ');
+      terminal.type('join_group sk\t');
+      await terminal.endsWith('alice> join_group skii');
+      terminal.type('\r');
+      await terminal.shows('in group skii: alice');
+      await terminal.endsWith('alice@skii> ');
+      await bob.ok('join_group', 'skii');
+      await terminal.shows('\n[bob joined group skii]\n');
+      await bob.ok('send_group', 'hello in here');
+      await terminal.shows('bob in skii: hello in here');
+      await bob.ok('leave_group');
+      await terminal.shows('\n[bob left group skii]\n');
+      await bob.ok('message', 'alice', 'from outside');
+      await terminal.shows('-- 1 message held: bob');
+      await terminal.endsWith('alice@skii (1)> ');
+      expect(terminal.display.text).not.to.contain('from outside');
+      terminal.type('leave_group\r');
+      await terminal.shows(/left group skii; 1 message came meanwhile:\n.*bob: from outside\n/);
+      await terminal.endsWith('alice> ');
+      terminal.type('logout\r');
+      expect(await terminal.ended).to.equal(0);
+    } finally {
+      terminal.close();
+    }
+  });
+
   it('tells of an agent that was started once, however many commands raced to start it', async () => {
     const bob = cast.person('bob', 'builder-42');
     await bob.run('logout');

@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ParleyError } from '../../src/protocol/errors.js';
+import { CLIENT } from './support/client.js';
 import { FakeAgent, untilCancelled } from './support/fakeagent.js';
 import { Terminal } from './support/terminal.js';
 
@@ -174,6 +175,24 @@ describe('client, the shell on a terminal', () => {
     await terminal.endsWith(`${PROMPT}join_group s`);
     terminal.type('\t');
     await terminal.endsWith(`${PROMPT}join_group skii`);
+  });
+
+  it('is there again after Ctrl-Z and fg', async function () {
+    if (!existsSync('/bin/bash')) this.skip();
+    terminal = new Terminal(agent.home, ['--norc', '-i'], { PS1: 'bash: ' }, '/bin/bash');
+    await terminal.endsWith('bash:');
+    terminal.type(`"${process.execPath}" "${CLIENT}"\r`);
+    await terminal.endsWith(PROMPT);
+    terminal.type('message bob half');
+    await terminal.endsWith(`${PROMPT}message bob half`);
+    terminal.type('\u001a');
+    await terminal.shows('Stopped');
+    await terminal.endsWith('bash:');
+    terminal.type('fg\r');
+    await terminal.endsWith(`${PROMPT}message bob half`);
+    terminal.type(' and half\r');
+    expect((await agent.called('message')).params['text']).to.equal('half and half');
+    await terminal.shows('delivered');
   });
 
   it('clears the screen on Ctrl-L, and keeps the line', async () => {

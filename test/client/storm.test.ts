@@ -116,6 +116,28 @@ describe('client, the shell in a storm', function () {
     });
   }
 
+  it('draws bars of a single command, too, and none on a terminal without cursor movements', async () => {
+    let go: () => void = () => undefined;
+    const gone = new Promise<void>((resolve) => (go = resolve));
+    agent.handlers['download'] = async (_, call) => {
+      for (const bytes of [0, 500]) await call.emit(progress(bytes));
+      await gone;
+      return { file: 'movie.mkv', path: '/m', sizeBytes: 8, chunks: [0], held: [0], complete: true, sources: [] };
+    };
+    terminal = new Terminal(agent.home, ['download', 'movie.mkv'], {}, process.execPath, { columns: 60, rows: 8 });
+    await terminal.shows(
+      /movie\.mkv +\[=+ +\] 2\.0 KiB of 3\.9 KiB {2}5 B\/s {2}9 s left\n {2}bob .*\n.*\n.*\n {2}erin .*$/,
+    );
+    go();
+    expect(await terminal.ended).to.equal(0);
+    expect(terminal.display.lines).to.have.length(8);
+    expect(terminal.display.lines[0]).to.match(/^movie\.mkv \[=+\] 3\.9 KiB of 3\.9 KiB/);
+    expect(terminal.display.lines[5]).to.equal('movie.mkv: complete, 8 B, every byte checked');
+    terminal = new Terminal(agent.home, ['download', 'movie.mkv'], { TERM: 'dumb' });
+    expect(await terminal.ended).to.equal(0);
+    expect(terminal.display.lines[0]).to.equal('movie.mkv: complete, 8 B, every byte checked');
+  });
+
   it('draws what comes at once at once', async () => {
     terminal = new Terminal(agent.home);
     await terminal.endsWith('alice>');

@@ -67,7 +67,10 @@ export class Editor {
     this.#readline.on('history', (lines: string[]) => (this.#history = [...lines]));
     this.#readline.on('line', (line) => options.onLine(line));
     this.#readline.on('SIGINT', () => options.onInterrupt());
-    this.#readline.on('SIGCONT', () => options.onResume());
+    this.#readline.on('SIGCONT', () => {
+      this.#readline.resume(); // It has paused its input.
+      options.onResume();
+    });
     this.#readline.on('pause', () => void input.pause());
     this.#readline.on('resume', () => void input.resume());
     this.#readline.on('close', () => this.#end());
