@@ -3,6 +3,8 @@ import { expect } from 'chai';
 import { once } from 'node:events';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { dialAgent } from '../../src/client/dial.js';
 import { Cast } from '../support/cast.js';
 import { Terminal } from './support/terminal.js';
 
@@ -107,7 +109,7 @@ describe('client, with all behind it', function () {
       terminal.type('leave_group\r');
       await terminal.shows(/left group skii; 1 message came meanwhile:\n.*bob: from outside\n/);
       await terminal.endsWith('alice> ');
-      terminal.type('logout\r');
+      terminal.type('exit\r');
       expect(await terminal.ended).to.equal(0);
     } finally {
       terminal.close();
@@ -127,6 +129,14 @@ describe('client, with all behind it', function () {
     await bob.run('logout');
     const agent = bob.start('agent');
     agent.stderr?.destroy();
+    // A command that comes before it is there would start another.
+    let control = await dialAgent(bob.home);
+    while (control === undefined) {
+      expect(agent.exitCode).to.equal(null);
+      await setTimeout(20);
+      control = await dialAgent(bob.home);
+    }
+    await control.close();
     while ((await bob.run('status', '--user', 'bob')).json['user'] !== 'bob') expect(agent.exitCode).to.equal(null);
     expect(agent.exitCode).to.equal(null);
     const ended = once(agent, 'exit');
