@@ -132,9 +132,7 @@ export class Groups {
     session.pump.hold();
     this.#leaveFocus(session);
     this.#tellFocus(session);
-    const held = await this.#held(session.user.id, focus, upTo);
-    await this.#parts.storage.endHolding(session.user.id);
-    return { group, held };
+    return { group, held: await this.#held(session.user.id, focus, upTo) };
   }
 
   /**
@@ -205,9 +203,9 @@ export class Groups {
     const member = { user, group: focus.group, heldFrom: focus.heldFrom };
     if (how === 'broken') this.#expect(member, GROUP_GRACE_MS);
     if (how === 'broken' || how === 'goes on') return;
-    if (how === 'left') await this.#remove(focus.group, user, 'GROUP_LEFT');
-    else await this.#leaveSilently(member);
     // What was held and not shown is in the inbox, unread.
+    if (how === 'left') return this.#remove(focus.group, user, 'GROUP_LEFT');
+    await this.#leaveSilently(member);
     await this.#parts.storage.endHolding(user.id);
   }
 
@@ -259,7 +257,9 @@ export class Groups {
   /** @throws ParleyError DISK_FULL */
   async #remove(group: GroupRecord, user: Subject, code: keyof typeof SAYINGS): Promise<void> {
     const { storage, clock } = this.#parts;
-    const wasIn = await storage.leaveGroup(group.id, user.id, clock.epochMs());
+    // In one commit: what a room held is not held again by the next one, when the server is killed in between.
+    const holding = group.mode === 'focus' && code === 'GROUP_LEFT' ? 'ended' : 'kept';
+    const wasIn = await storage.leaveGroup(group.id, user.id, clock.epochMs(), holding);
     this.#members.delete(group.id);
     if (wasIn) await this.#tell(group, user, code);
   }

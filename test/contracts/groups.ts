@@ -104,6 +104,10 @@ export function groupsContract(open: () => Promise<Storage>): void {
       await storage.endHolding(alice);
       await storage.leaveGroup(room, alice, 5);
       expect(await storage.joinGroup(room, alice, 6)).to.deep.include({ heldFrom: 4, isAgain: false });
+      // Left for good, in one commit.
+      await send('alice');
+      await storage.leaveGroup(room, alice, 7, 'ended');
+      expect(await storage.joinGroup(room, alice, 8)).to.deep.include({ heldFrom: 5, isAgain: false });
     });
 
     it('lose members that are removed, and go when nobody uses them', async () => {

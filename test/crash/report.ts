@@ -15,12 +15,12 @@ export interface Tally {
   reordered: number;
   stray: number;
   damaged: number;
-  /** The first findings, to begin with. */
+  /** The first findings of each kind, to begin with. */
   readonly examples: string[];
 }
 
-/** Findings that are printed. */
-const EXAMPLES = 10;
+/** Findings of a kind that are printed. */
+const EXAMPLES = 5;
 
 export function emptyTally(): Tally {
   return {
@@ -42,7 +42,7 @@ export function emptyTally(): Tally {
 export function addFindings(tally: Tally, findings: readonly Finding[]): void {
   for (const { fault, user, text } of findings) {
     tally[fault] += 1;
-    if (tally.examples.length < EXAMPLES) tally.examples.push(`${fault}: '${text}' at ${user}`);
+    if (tally[fault] <= EXAMPLES) tally.examples.push(`${fault}: '${text}' at ${user}`);
   }
 }
 

@@ -27,6 +27,8 @@ const WRITE_EVERY_MS = 5;
 const MAX_WAITING = 48;
 /** Calls of a face that may be on their way: an agent's outbox takes 1,000. */
 const AGENT_CALLS = 40;
+/** Messages to the real reader that are not there yet: with 200 of one sender their inbox is full. */
+const MAX_UNREAD = 100;
 
 const SENDERS = ['ann', 'ben', 'cat'] as const;
 /** In the focus group: `fay` writes in it, `rob` looks at what is held now and then. */
@@ -100,11 +102,11 @@ async function compare(tally: Tally, house: House, ledger: Ledger, stage: Stage)
       (text) => !shown.has(text) && unread.get(device.user)?.has(text) !== true,
     );
     addFindings(tally, [
-      ...inOrder(device.user, device.shown),
-      ...missing.map((text) => ({ fault: 'lost', user: device.user, text }) as const),
+      ...inOrder(`${device.user}’s screen`, device.shown),
+      ...missing.map((text) => ({ fault: 'lost', user: `${device.user}’s screen`, text }) as const),
     ]);
   }
-  if (stage.hasAgents) addFindings(tally, inOrder('reader', stage.heard));
+  if (stage.hasAgents) addFindings(tally, inOrder('reader’s face', stage.heard));
 }
 
 /** Everybody who writes and reads. */
@@ -122,6 +124,7 @@ class Stage {
   /** What the real reader's agent told its face. */
   readonly heard: string[] = [];
   #calls = 0;
+  #toReader = 0;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -241,7 +244,8 @@ class Stage {
   }
 
   #writeByAgent({ face }: RunningAgent, chance: Chance): void {
-    const user = chance.pick(['rex', 'reader']);
+    const user = this.#toReader - this.heard.length < MAX_UNREAD ? chance.pick(['rex', 'reader']) : 'rex';
+    if (user === 'reader') this.#toReader += 1;
     const sending = this.#ledger.send('real', [user]);
     this.#calls += 1;
     face

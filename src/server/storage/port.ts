@@ -339,8 +339,8 @@ export interface GroupStore {
   listGroups(page: { readonly after?: string | undefined; readonly limit: number }): Promise<GroupSummary[]>;
   /** A user is in any number of open groups and in one focus group at most. Entering that begins to hold what comes from outside. */
   joinGroup(groupId: GroupId, userId: UserId, at: number): Promise<Joined>;
-  /** False when the user was not in it. What is held stays so until `endHolding`. */
-  leaveGroup(groupId: GroupId, userId: UserId, at: number): Promise<boolean>;
+  /** False when the user was not in it. What is held stays so until `endHolding`, unless it is `ended` with this. */
+  leaveGroup(groupId: GroupId, userId: UserId, at: number, holding?: 'kept' | 'ended'): Promise<boolean>;
   /** By `nameKey`. */
   groupMembers(groupId: GroupId): Promise<GroupMember[]>;
   /** The groups that a user is in, by `nameKey`. */

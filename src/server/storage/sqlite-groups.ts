@@ -108,10 +108,11 @@ export function groupStore(db: SqliteConnection): GroupStore {
     findGroup: (name) => db.read(() => sql.byKey.get(nameKey(name))),
     listGroups: ({ after, limit }) => db.read(() => sql.page.all(after === undefined ? '' : nameKey(after), limit)),
     joinGroup: (groupId, userId, at) => db.write(() => join(groupId, userId, at)),
-    leaveGroup: (groupId, userId, at) =>
+    leaveGroup: (groupId, userId, at, holding = 'kept') =>
       db.write(() => {
         if (sql.remove.run(groupId, userId) === 0) return false;
         sql.used.run(at, groupId);
+        if (holding === 'ended') sql.endHolding.run(userId);
         return true;
       }),
     groupMembers: (groupId) => db.read(() => sql.members.all(groupId)),
