@@ -105,6 +105,12 @@ export class PrivateChat {
     await this.#connection.close();
   }
 
+  /** Tears the link down without a goodbye: the chat ends by loss. Idempotent. */
+  async drop(): Promise<void> {
+    this.#connection.destroy();
+    await this.ended;
+  }
+
   readonly #handlers: Handlers<typeof privateCommands, undefined> = {
     privateMessage: async (message) => {
       parseMessageText(message.text);

@@ -1,11 +1,9 @@
 /** Private chats of this user: over links of their own, kept here and nowhere else. */
-import { randomBytes } from 'node:crypto';
 import type { Identity } from '../../protocol/certificate.js';
 import type { Clock } from '../../protocol/clock.js';
 import { serverCommands } from '../../protocol/commands/server.js';
 import type { Connection } from '../../protocol/connection.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
-import { KeyedTurns } from '../../protocol/turns.js';
 import { nameKey, parseMessageText } from '../../protocol/values.js';
 import type { PeerLink } from '../../p2p/link.js';
 import { safetyNumber } from '../../p2p/pins.js';
@@ -18,13 +16,9 @@ import { accountKey } from './account.js';
 import type { Account } from './account.js';
 import type { Peers } from './peers.js';
 import type { PrivateLog } from './privatelog.js';
-import { RETRY_PAUSES_MS, TRY_DEADLINE_MS } from './retry.js';
+import { PrivateSending } from './privatesending.js';
 import type { Session } from './session.js';
 import type { Standing } from './standing.js';
-import { pause } from './waiting.js';
-
-/** How long a private message is tried over new links, in milliseconds: a reconnect at both ends, and no longer than a person waits. */
-const DELIVERY_MS = 20_000;
 
 export interface PrivateChatsOptions {
   readonly clock: Clock;
@@ -52,11 +46,15 @@ export class PrivateChats {
   /** By user, newest last: two who begin at the same time have two links, and either serves. */
   readonly #chats = new Map<string, PrivateChat[]>();
   readonly #starting = new Set<string>();
-  /** One message to a user at a time: the next one does not overtake one that has to be sent again. */
-  readonly #sending = new KeyedTurns<string>();
+  readonly #sending: PrivateSending;
 
   constructor(options: PrivateChatsOptions) {
     this.#options = options;
+    this.#sending = new PrivateSending({
+      clock: options.clock,
+      find: (user) => this.#find(user),
+      open: (user, signal) => this.#open(user, signal),
+    });
   }
 
   /** Takes a link that the other side opened. */
@@ -95,31 +93,7 @@ export class PrivateChats {
     this.#options.standing.checkOutside();
     parseMessageText(text);
     const chat = this.#find(user) ?? (await this.#none(user));
-    return this.#sending.run(nameKey(user), () => this.#deliver(chat, text, signal));
-  }
-
-  async #deliver(begun: PrivateChat, text: string, signal: AbortSignal): Promise<PrivateMessage> {
-    const { clock } = this.#options;
-    const { peer } = begun;
-    const until = clock.monotonicMs() + DELIVERY_MS;
-    const message = { id: randomBytes(16).toString('hex'), sentAt: new Date(clock.epochMs()).toISOString() };
-    let chat: PrivateChat | undefined = this.#find(peer) ?? begun;
-    for (let tries = 0; ; tries++) {
-      try {
-        chat ??= await this.#open(peer, signal);
-        return await chat.send(text, { ...message, signal, deadlineMs: TRY_DEADLINE_MS });
-      } catch (thrown) {
-        const error = toParleyError(thrown);
-        // Ended by somebody's will, or refused for good: nothing to wait for.
-        const state = chat?.state;
-        if (signal.aborted || (state?.kind === 'ended' && state.by !== 'loss') || !isOutOfReach(error)) throw error;
-        const pauseMs = RETRY_PAUSES_MS[tries] ?? Infinity;
-        if (clock.monotonicMs() + pauseMs > until) throw undelivered(peer, error);
-        await pause(clock, pauseMs, signal);
-        signal.throwIfAborted();
-        chat = this.#find(peer);
-      }
-    }
+    return this.#sending.send(chat, text, signal);
   }
 
   /** A link of this side's. */
@@ -180,6 +154,7 @@ export class PrivateChats {
 
   /** Ends every chat, telling the others. */
   async close(): Promise<void> {
+    this.#sending.stop();
     await Promise.all([...this.#chats.values()].flat().map((chat) => chat.close()));
   }
 
@@ -253,21 +228,4 @@ export class PrivateChats {
     const { identity, account } = this.#options;
     return safetyNumber({ user: account().user, publicKey: identity.publicKey }, { user, publicKey });
   }
-}
-
-/** Whether another link may be had in a while. */
-function isOutOfReach({ code }: ParleyError): boolean {
-  return [
-    'PEER_UNREACHABLE',
-    'USER_OFFLINE',
-    'SERVER_UNREACHABLE',
-    'TIMEOUT',
-    'NO_PRIVATE_LINK',
-    'SERVER_BUSY',
-  ].includes(code);
-}
-
-function undelivered(user: string, cause: ParleyError): ParleyError {
-  const reason = `the message was not acknowledged: ${String(cause.details['reason'] ?? cause.message)}; it is not known whether it arrived, and it is not sent again`;
-  return new ParleyError('PEER_UNREACHABLE', { user, reason }, { cause });
 }

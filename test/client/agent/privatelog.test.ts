@@ -32,6 +32,7 @@ describe('client/agent/privatelog', () => {
     await log.append(message(4, 'other@here'));
     await log.close();
     const again = await open(home);
+    expect(await again.append(message(1)), 'sent again after a restart').to.equal(false);
     const kept = again.messages('alice@here');
     expect(kept).to.deep.equal([1, 2, 3].map((n) => ({ ...message(n), unread: true })));
     expect((await stat(join(home, PRIVATE_LOG_FILE))).mode & 0o777).to.equal(0o600);
