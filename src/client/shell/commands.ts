@@ -35,6 +35,20 @@ export interface LineEnd {
   readonly leaves: boolean;
 }
 
+const EXIT_HELP = `exit [code], quit [code], Ctrl-D
+
+Leaves the shell, with that exit code; the agent goes on in the background. logout ends it, too.
+`;
+/** What the shell's own words do. */
+const OWN_HELP: ReadonlyMap<string, string> = new Map([
+  ['exit', EXIT_HELP],
+  ['quit', EXIT_HELP],
+]);
+const SHELL_HELP = `
+In the shell: type commands without client in front. Tab completes, Ctrl-R searches the history, Ctrl-C drops a line or cancels
+what runs, exit or Ctrl-D leaves.
+`;
+
 const stay = (code: number): LineEnd => ({ code, leaves: false });
 
 /** Never rejects: what goes wrong is printed; an error in place of a line, too. */
@@ -56,9 +70,14 @@ export async function runLine(
   let spec: Command['spec'] | undefined;
   try {
     if (first === 'exit' || first === 'quit') return { code: exitCode(words.slice(1), previous), leaves: true };
+    const own = first === 'help' && words.length === 2 ? OWN_HELP.get(words[1]?.toLowerCase() ?? '') : undefined;
+    if (own !== undefined) {
+      output.text(own);
+      return stay(EXIT.done);
+    }
     const invocation = parseCommandLine(words, context.cwd, SHELL_WORDS);
     if (invocation.kind === 'text') {
-      output.text(invocation.text);
+      output.text(first === 'help' && words.length === 1 ? `${invocation.text}${SHELL_HELP}` : invocation.text);
       return stay(EXIT.done);
     }
     const command = asCommand(invocation);

@@ -41,6 +41,8 @@ export class Editor {
   #search: ReverseSearch | undefined;
   #lastQuery = '';
   #lastKey: string | undefined;
+  /** Characters that readline gets together: one by one it would measure a pasted line anew for each. */
+  #typed = '';
   #isOver = false;
 
   constructor(options: EditorOptions) {
@@ -82,6 +84,7 @@ export class Editor {
   }
 
   get edited(): EditedLine {
+    this.#insert();
     const search = this.#search;
     if (search === undefined) return { label: undefined, line: this.#readline.line, cursor: this.#readline.cursor };
     const line = search.match ?? this.#readline.line;
@@ -95,6 +98,7 @@ export class Editor {
 
   /** Gives the terminal back. Idempotent. */
   close(): void {
+    this.#typed = '';
     this.#isOver = true;
     const { input } = this.#options;
     input.removeListener('keypress', this.#onKey);
@@ -113,6 +117,13 @@ export class Editor {
 
   readonly #onKey = (text: string | undefined, key: Key): void => {
     if (this.#isOver) return;
+    if (this.#search === undefined && isText(text, key)) {
+      this.#typed += text;
+      this.#lastKey = key.name;
+      this.#options.onChange();
+      return;
+    }
+    this.#insert();
     if (this.#search !== undefined) this.#searchKey(this.#search, text, key);
     else if (key.ctrl === true && key.name === 'r') this.#search = new ReverseSearch(this.#history);
     else if (key.ctrl === true && key.name === 'l') this.#options.onClear();
@@ -122,7 +133,7 @@ export class Editor {
   };
 
   #searchKey(search: ReverseSearch, text: string | undefined, key: Key): void {
-    const { name, ctrl = false, meta = false } = key;
+    const { name, ctrl = false } = key;
     if (ctrl && name === 'r') {
       if (search.query === '') search.type(this.#lastQuery);
       else search.older();
@@ -130,7 +141,7 @@ export class Editor {
     else if (ctrl && (name === 'c' || name === 'g')) this.#leaveSearch();
     else if (name === 'backspace') search.erase();
     else if (name === 'escape') this.#accept(search);
-    else if (text !== undefined && !ctrl && !meta && !/^\p{Cc}/u.test(text)) search.type(text);
+    else if (isText(text, key)) search.type(text);
     else {
       this.#accept(search);
       this.#readline.write(text, key);
@@ -148,8 +159,16 @@ export class Editor {
     this.#search = undefined;
   }
 
+  #insert(): void {
+    const text = this.#typed;
+    this.#typed = '';
+    // Only Enter ends a line.
+    if (text !== '' && !this.#isOver) this.#readline.write(text.replace(/[\u2028\u2029]/g, ' '));
+  }
+
   #replace(line: string, cursor: number): void {
     if (this.#isOver) return;
+    this.#insert();
     this.#readline.write(null, { ctrl: true, name: 'e' });
     this.#readline.write(null, { ctrl: true, name: 'u' });
     if (line !== '') this.#readline.write(line);
@@ -167,4 +186,9 @@ export class Editor {
     if (again && offers.length > 1 && this.#readline.line === before) this.#options.onOffers(offers);
     this.#options.onChange();
   }
+}
+
+/** A character that goes into the line as it is. */
+function isText(text: string | undefined, { ctrl = false, meta = false, name }: Key): text is string {
+  return text !== undefined && !ctrl && !meta && name !== 'escape' && !/^\p{Cc}/u.test(text);
 }
