@@ -49,6 +49,7 @@ export const NOTICE_CODES = {
   GROUP_LEFT: 'somebody left a group',
   GROUP_REMOVED: 'somebody left a group without a word and was removed from it',
   MESSAGES_HELD: 'messages from outside wait until the focus group is left',
+  MESSAGE_REFUSED: 'a message that was to go out later was refused',
   PRIVATE_STARTED: 'a private chat was begun',
   PRIVATE_STOPPED: 'a private chat was ended by the other side',
   PRIVATE_LOST: 'a private link broke',

@@ -51,7 +51,15 @@ export function assembleDelivery(options: DeliveryOptions): Delivery {
     },
     acknowledge: (position) => session().call(serverCommands.acknowledge, { position }),
   });
-  const outbox = new Outbox({ entries: outboxEntries, session, clock, log });
+  const outbox = new Outbox({
+    entries: outboxEntries,
+    session,
+    clock,
+    log,
+    onRefused: ({ command }, { message }) => {
+      events.notice('MESSAGE_REFUSED', { text: `what ${command} was to send later was refused: ${message}` });
+    },
+  });
   const hooks: Delivery['hooks'] = {
     onMessage: (message) => receiver.take(message),
     onEvent: (event) => {

@@ -6,6 +6,7 @@ import type { CommandSpec } from '../../protocol/command.js';
 import { serverCommands } from '../../protocol/commands/server.js';
 import type { SessionStart } from '../../protocol/commands/server/login.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
+import type { ErrorCode } from '../../protocol/errors.js';
 import type { Log } from './log.js';
 import { TAKE_UP_MS } from './outboxentries.js';
 import type { Entry, Outcome, OutboxEntries, SendCommand } from './outboxentries.js';
@@ -22,7 +23,12 @@ export interface OutboxOptions {
   readonly session: () => Pick<Session, 'call' | 'state' | 'untilOnline'>;
   readonly clock: Clock;
   readonly log: Log;
+  /** A message was refused when nobody asked any more: whoever sent it was told that it goes out later. */
+  readonly onRefused: (entry: Entry, error: ParleyError) => void;
 }
+
+/** Refusals that pass by themselves: a message that nobody waits for any more is sent again. */
+const PASSING: ReadonlySet<ErrorCode> = new Set(['SERVER_BUSY', 'DISK_FULL']);
 
 /** What became of a round of sending. */
 type Round = { readonly kind: 'sent' | 'unanswered'; readonly error?: ParleyError };
@@ -227,6 +233,7 @@ export class Outbox {
     } catch (thrown) {
       const error = toParleyError(thrown);
       if (isUnanswered(error) || error.code === 'OUT_OF_ORDER' || error.code === 'CANCELLED') return error;
+      if (entry.asking.size === 0 && PASSING.has(error.code)) return error;
       // Its number may not have been used up: then the next one is told so.
       log.debug({ code: error.code }, 'a message was refused');
       this.#settle(entry, { error });
@@ -238,6 +245,7 @@ export class Outbox {
 
   #settle(entry: Entry, outcome: Outcome): void {
     this.#options.entries.setSent(entry, outcome);
+    if (entry.asking.size === 0 && 'error' in outcome) this.#options.onRefused(entry, outcome.error);
     for (const settle of [...entry.asking]) settle(outcome);
   }
 

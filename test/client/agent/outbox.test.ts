@@ -15,7 +15,7 @@ import { refusal } from '../../support/refusal.js';
 import { FakeClock } from '../../support/fakeclock.js';
 import { ScriptedServer, sessionStart } from './scriptedserver.js';
 import type { Script } from './scriptedserver.js';
-import { Cleanup, connectFace, hurriedClock, until } from './support.js';
+import { Cleanup, Heard, connectFace, hurriedClock, until } from './support.js';
 
 const { message, broadcast, join_group: joinGroup, block, whoelse } = serverCommands;
 
@@ -116,6 +116,30 @@ describe('client/agent outbox', () => {
     await server.listen();
     await server.called('message');
     expect(sent(server).map(({ text }) => text)).to.deep.equal(['hi']);
+  });
+
+  it('tells who listens when what was to go out later is refused, and sends again what was only refused for now', async () => {
+    let busy = 2;
+    const server = await serverWith({
+      message: (params: Sent) => {
+        if (busy-- > 0) throw new ParleyError('SERVER_BUSY');
+        if (params.text === 'too much') throw new ParleyError('INBOX_FULL', { user: 'bob' });
+        return answered(params);
+      },
+    });
+    const { face } = await agentAt(await cleanup.folder(), server);
+    const heard = new Heard(face);
+    await heard.attached;
+    await server.stop();
+    for (const text of ['too much', 'fine']) {
+      expect((await refusal(face.call(message, { user: 'bob', text }))).code).to.equal('SERVER_UNREACHABLE');
+    }
+    await server.listen();
+    const notice = await heard.notice('MESSAGE_REFUSED');
+    expect('text' in notice && notice.text).to.include('the inbox of bob is full');
+    await until(() => sent(server).at(-1)?.text === 'fine');
+    // Asked for once more it is refused, and not sent again.
+    expect((await refusal(face.call(message, { user: 'bob', text: 'too much' }))).code).to.equal('INBOX_FULL');
   });
 
   it('asks five more times, with growing pauses, when the server says nothing', async () => {
