@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PRIVATE_LOG_FILE } from '../../src/client/agent/privatelog.js';
 import { agentCommands } from '../../src/protocol/commands/agent.js';
+import type { FaceEvent } from '../../src/protocol/events.js';
 import { runAgentProcess } from '../crash/agents.js';
 import type { RunningAgent } from '../crash/agents.js';
 import { Cast } from '../support/cast.js';
@@ -23,16 +24,25 @@ describe('a recipient of private messages that is killed among them', function (
   });
 
   const home = (user: string): string => join(cast.folder, `${user}-home`);
-  const arrive = async (user: string, password: string): Promise<RunningAgent> => {
-    const agent = await runAgentProcess({ home: home(user), user, password, server: cast.address });
+  const arrive = async (
+    user: string,
+    password: string,
+    onEvent: (event: FaceEvent) => void = () => undefined,
+  ): Promise<RunningAgent> => {
+    const agent = await runAgentProcess({ home: home(user), user, password, server: cast.address, onEvent });
     running.push(agent);
     return agent;
   };
 
   it('keeps each once and in order, and the sender is told of every one', async () => {
-    const [alice, bob] = [await arrive('alice', 'a'), await arrive('bob', 'b')];
-    await alice.face.call(agentCommands.startprivate, { user: 'bob' });
     let acknowledged = 0;
+    /** Acknowledgements there were when a link was lost. */
+    const lostAt: number[] = [];
+    const alice = await arrive('alice', 'a', (event) => {
+      if (event.type === 'notice' && event.code === 'PRIVATE_LOST') lostAt.push(acknowledged);
+    });
+    const bob = await arrive('bob', 'b');
+    await alice.face.call(agentCommands.startprivate, { user: 'bob' });
     let back: Promise<RunningAgent> = Promise.resolve(bob);
     const texts = Array.from({ length: MESSAGES }, (_, i) => `number ${i}`);
     const sent = texts.map(async (text) => {
@@ -47,6 +57,8 @@ describe('a recipient of private messages that is killed among them', function (
     const kept = lines.map((line) => JSON.parse(line) as { id: string; text: string });
     expect(kept.map(({ text }) => text)).to.deep.equal(texts);
     expect(kept.map(({ id }) => id)).to.deep.equal(ids);
+    expect(lostAt.length, 'links lost').to.equal(KILLS.size);
+    for (const count of lostAt) expect(count, 'acknowledged when a link was lost').to.be.below(MESSAGES);
     expect(running, 'each kill was followed by a start').to.have.lengthOf(2 + KILLS.size);
   });
 });
