@@ -44,6 +44,21 @@ describe('client/settings', () => {
     expect(loadSettings({ home }, {}, '/')).to.include({ server: 'config:1', user: 'c' });
   });
 
+  it('rings when flag, environment or config file say so, in that order', () => {
+    const bell = (flags: object, environment: Record<string, string>): boolean =>
+      loadSettings({ home, ...flags }, environment, '/').bell;
+    expect([bell({}, {}), bell({ bell: true }, {}), bell({}, { PARLEY_BELL: '1' })]).to.deep.equal([false, true, true]);
+    config({ bell: true, notify: false });
+    expect([bell({}, {}), bell({}, { PARLEY_BELL: '0' }), bell({ bell: true }, { PARLEY_BELL: '0' })]).to.deep.equal([
+      true,
+      false,
+      true,
+    ]);
+    expect(loadSettings({ home }, {}, '/').notify).to.equal(false);
+    config({ bell: 'yes' });
+    expect(reason(() => bell({}, {}))).to.contain('bell');
+  });
+
   it('finds the password: a file named by flag, the environment, a file named in the config', () => {
     config({ passwordFile: 'secret' });
     const environment = { PARLEY_PASSWORD: 'p w' };
