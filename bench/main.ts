@@ -10,6 +10,8 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   pace: async () => (await import('./chat.js')).benchPace(),
   resume: async () => (await import('./resume.js')).benchResume(),
   fanout: async () => (await import('./fanout.js')).benchFanOut(),
+  history: async () => (await import('./history.js')).benchHistory(),
+  growth: async () => (await import('./growth.js')).benchGrowth(),
   whoelse: async () => (await import('./whoelse.js')).benchWhoelse(),
 };
 

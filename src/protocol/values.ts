@@ -149,7 +149,7 @@ export const bitmap = z
   .string()
   .max(Math.ceil(MAX_CHUNKS / 8 / 3) * 4)
   .regex(/^[A-Za-z0-9+/]*={0,2}$/);
-/** An id made by a client for a message: 16 random bytes in hex. */
+/** An id made by a client for a message: 16 bytes in hex, as `newMessageId` makes them. */
 export const messageId = z.string().regex(/^[0-9a-f]{32}$/);
 
 /** Words to look for in messages. */

@@ -1,9 +1,9 @@
 /** Store, then wake: messages are appended and committed, then their recipients' pumps push them; acknowledged positions are kept. */
-import { randomBytes } from 'node:crypto';
 import type { Clock } from '../protocol/clock.js';
 import type { Connection } from '../protocol/connection.js';
 import { ParleyError } from '../protocol/errors.js';
 import { MAX_CONTROL_BYTES } from '../protocol/limits.js';
+import { newMessageId } from '../protocol/messageid.js';
 import { parseMessageText } from '../protocol/values.js';
 import { AppendQueue } from './append.js';
 import { ACKNOWLEDGE_AT_ONCE, ACKNOWLEDGE_DELAY_MS, PUSH_OVERHEAD_BYTES } from './limits.js';
@@ -85,7 +85,7 @@ export class Conversations {
    * @throws ParleyError OUT_OF_ORDER (`expected`), BAD_REQUEST, SERVER_BUSY, DISK_FULL
    */
   async send(session: Session, envelope: Envelope, prepare: () => Promise<Draft>): Promise<Sent> {
-    const id = envelope.id ?? randomBytes(16).toString('hex');
+    const id = envelope.id ?? newMessageId(this.#clock.epochMs());
     const order = orderOf(session, envelope);
     const { stored, refusal } = await session.sending.run(async () => {
       const draft = await prepare().catch((thrown: unknown) => refused(thrown, order !== undefined));

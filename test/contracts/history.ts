@@ -104,6 +104,19 @@ export function historyContract(open: () => Promise<{ storage: Storage; dispose:
       });
     }
 
+    it('finds unread ones of a sender with few and with many', async () => {
+      for (let n = 0; n < 23; n++) {
+        await append(...Array.from({ length: 199 }, (_, k) => message(alice, [bob], { text: `${n} ${k}` })));
+        await storage.acknowledge(bob.id, Infinity);
+      }
+      await append(message(carol, [bob], { text: 'first' }), message(carol, [bob], { text: 'second' }));
+      await storage.markRead(bob.id, { positions: [1, 23 * 199, 23 * 199 + 1] });
+      const unread = async (senderId: number): Promise<string[] | undefined> =>
+        (await storage.inboxPage(bob.id, { senderId, unreadOnly: true }, { limit: 2 }))?.map(({ text }) => text);
+      expect(await unread(alice.id)).to.deep.equal(['22 196', '22 197']);
+      expect(await unread(carol.id)).to.deep.equal(['second']);
+    });
+
     it('says how much went into the index, and when that was all', async () => {
       expect(await storage.indexMessages()).to.equal(0);
       await append(message(alice, [bob, carol]), message(alice, [bob]));

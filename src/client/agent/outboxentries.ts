@@ -1,8 +1,8 @@
 /** What the outbox holds, on disk and at hand: messages that were not answered yet, and those whose answer nobody heard. */
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ParleyError } from '../../protocol/errors.js';
+import { newMessageId } from '../../protocol/messageid.js';
 import { messageId, sendNumber } from '../../protocol/values.js';
 import { LineLog } from './linelog.js';
 
@@ -99,7 +99,7 @@ export class OutboxEntries {
    * @throws ParleyError SERVER_UNREACHABLE when too much waits, DISK_FULL
    */
   async add(account: string, number: number, command: SendCommand, params: object, at: number): Promise<Entry> {
-    const id = randomBytes(16).toString('hex');
+    const id = newMessageId(at);
     const kept = { account, id, number, command, params: { ...params }, at };
     const entry = makeEntry(kept);
     const waits = this.of(account).filter(({ sent }) => !sent);

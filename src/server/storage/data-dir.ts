@@ -5,7 +5,7 @@ import Database from 'libsql';
 import { ParleyError } from '../../protocol/errors.js';
 import { storageError } from './sqlite-connection.js';
 
-const DATABASE_FILE = 'parley.db';
+export const DATABASE_FILE = 'parley.db';
 const LOCK_FILE = 'server.lock';
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;

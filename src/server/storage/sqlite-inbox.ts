@@ -9,7 +9,10 @@ import { searchReader } from './sqlite-search.js';
 /** Entries marked read in one transaction: some milliseconds; marking a whole history lets others in between. */
 const MARK_BATCH = 2_000;
 
-/** The four pages, newest first, each on the index made for it whatever the planner guesses. */
+/** Entries of a sender up to which unread ones are looked for among these, instead of that sender's among all unread. */
+const FEW_OF_SENDER = 4_000;
+
+/** The pages, newest first, each on the index made for it whatever the planner guesses. */
 function preparePages(db: SqliteConnection) {
   const page = (index: string, where: string): Statement<EntryRow> =>
     db.statement(
@@ -21,6 +24,7 @@ function preparePages(db: SqliteConnection) {
     unread: page('INDEXED BY unread_deliveries', 'AND d.unread = 1'),
     from: page('INDEXED BY deliveries_by_sender', 'AND d.sender_id = ?'),
     unreadFrom: page('INDEXED BY unread_deliveries', 'AND d.unread = 1 AND d.sender_id = ?'),
+    unreadOfFew: page('INDEXED BY deliveries_by_sender', 'AND d.unread = 1 AND d.sender_id = ?'),
   };
 }
 
@@ -37,12 +41,19 @@ export function inboxReader(db: SqliteConnection): PageReader {
     `SELECT max(d.position) AS position FROM messages m CROSS JOIN deliveries d ON d.message = m.id AND d.recipient_id = ?
      WHERE m.message_id = ?`,
   );
+  const countFrom = db.statement<{ entries: number }>(
+    `SELECT count(*) AS entries FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_by_sender
+     WHERE recipient_id = ? AND sender_id = ? LIMIT ${FEW_OF_SENDER + 1})`,
+  );
   const unread = db.statement<{ unread: number }>('SELECT unread FROM inboxes WHERE user_id = ?');
   const search = searchReader(db);
 
+  const unreadPages = (userId: UserId, senderId: UserId): Statement<EntryRow> =>
+    (countFrom.get(userId, senderId)?.entries ?? 0) > FEW_OF_SENDER ? pages.unreadFrom : pages.unreadOfFew;
+
   const fetchOf = (userId: UserId, { unreadOnly = false, senderId }: InboxFilter): Fetch => {
     if (senderId !== undefined) {
-      const statement = unreadOnly ? pages.unreadFrom : pages.from;
+      const statement = unreadOnly ? unreadPages(userId, senderId) : pages.from;
       return (position, count) => statement.all(userId, senderId, position, count);
     }
     const statement = unreadOnly ? pages.unread : pages.all;
@@ -63,9 +74,9 @@ export function inboxReader(db: SqliteConnection): PageReader {
         return start === undefined ? undefined : collect(fetchOf(userId, filter), start, size).reverse();
       });
     }
-    const start = await db.read(() => startOf(userId, filter));
-    if (start === undefined) return undefined;
-    return (await search({ userId, filter, words, start, size, fetch: fetchOf(userId, filter) })).reverse();
+    const from = await db.read(() => ({ start: startOf(userId, filter), fetch: fetchOf(userId, filter) }));
+    if (from.start === undefined) return undefined;
+    return (await search({ userId, filter, words, size, start: from.start, fetch: from.fetch })).reverse();
   };
 
   return {

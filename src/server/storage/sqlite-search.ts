@@ -17,7 +17,7 @@ const MERGE_PAGES = 64;
 /** Unread entries up to which a search for them looks at each, instead of at all that have the words. */
 const MAX_WALKED_UNREAD = 4_000;
 /** Positions that one question to the index covers, so that it takes some milliseconds also when nothing is found. */
-const WINDOW = 128 * 1024;
+const WINDOW = 32 * 1024;
 /** Entries looked at after which a page that has something ends: a page stays below 50 ms. */
 const MAX_LOOKS = 2_000;
 /** Words that are asked of the index; the others are looked for in what it finds. */
