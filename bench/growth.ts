@@ -17,7 +17,7 @@ const TALKERS = 10;
 /** Messages in one commit, as at saturation. */
 const BATCH = 256;
 const BATCHES_A_ROUND = 40;
-const ROUNDS = 9;
+const ROUNDS = 15;
 const FILL_STEP = 500_000;
 
 interface Contender {

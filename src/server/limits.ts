@@ -54,7 +54,7 @@ export const ACKNOWLEDGE_AT_ONCE = 32;
 /** Bytes of texts in one page of history: what a reader that does not read can make the server keep. */
 export const MAX_HISTORY_BYTES = 256 * 1024;
 /** How long no messages must have come before their words are indexed in one go; while they come, a batch each time. */
-export const INDEX_PAUSE_MS = 250;
+export const INDEX_PAUSE_MS = 150;
 /** How long indexing waits when it failed, as on a full disk. */
 export const INDEX_RETRY_MS = MINUTE_MS;
 /** When a server that was started first looks for messages that are old: once everyone is back. */

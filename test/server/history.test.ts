@@ -5,6 +5,7 @@ import { runUserAction } from '../../src/server/users.js';
 import type { RetentionAction } from '../../src/server/program.js';
 import { DEFAULTS } from '../../src/server/config.js';
 import { Indexing } from '../../src/server/indexing.js';
+import { INDEX_PAUSE_MS } from '../../src/server/limits.js';
 import { silentLog } from '../../src/server/log.js';
 import { openSqlite } from '../../src/server/storage/sqlite.js';
 import { addUser } from '../contracts/storage.js';
@@ -104,15 +105,15 @@ describe('indexing', () => {
   it('begins with what was left, goes on to the end when it is quiet, and then waits for more', async () => {
     const { clock, storage, indexing } = setUp();
     storage.left = 95;
-    await clock.advance(250);
+    await clock.advance(INDEX_PAUSE_MS);
     await turns();
     expect(storage).to.include({ left: 0, batches: 10 });
     storage.left = 5;
     await clock.advance(60_000);
     expect(storage.left).to.equal(5);
     indexing.wake();
-    await clock.advance(250);
-    await clock.advance(250);
+    await clock.advance(INDEX_PAUSE_MS);
+    await clock.advance(INDEX_PAUSE_MS);
     await turns();
     expect(storage.left).to.equal(0);
     await indexing.close();
@@ -123,7 +124,7 @@ describe('indexing', () => {
     storage.left = 1_000;
     for (let n = 0; n < 10; n++) {
       indexing.wake();
-      await clock.advance(250);
+      await clock.advance(INDEX_PAUSE_MS);
       await turns();
     }
     expect(storage.batches).to.equal(10);

@@ -45,6 +45,10 @@ describe('the server’s command line', function () {
       ['user', 'add'],
       ['user', 'add', 'a', 'b'],
       ['user', 'rename', 'a'],
+      ['user', 'retention'],
+      ['user', 'retention', 'a', '0'],
+      ['user', 'retention', 'a', 'soon'],
+      ['--retention', '1.5'],
     ];
     const ended = await Promise.all(wrong.map((words) => run(...words)));
     for (const [i, { code, stdout, stderr }] of ended.entries()) {

@@ -72,6 +72,12 @@ export function indexStore(db: SqliteConnection): IndexStore {
   };
 }
 
+/** A look into the index. Its own check of itself goes by what the connection last read of it, also when another process has changed it since. */
+export function indexReader(db: SqliteConnection): () => void {
+  const any = db.statement('SELECT rowid FROM search WHERE search MATCH ? LIMIT 1');
+  return () => void any.get(quoted('A'));
+}
+
 /** The rows, as many as a batch takes, with what the index is given of them. */
 function withWords(rows: readonly ToIndex[]): { row: ToIndex; words: string }[] {
   const batch: { row: ToIndex; words: string }[] = [];

@@ -11,7 +11,7 @@ import { groupStore } from './sqlite-groups.js';
 import { inboxMarker, inboxReader } from './sqlite-inbox.js';
 import { messageAppender } from './sqlite-messages.js';
 import { retentionStore } from './sqlite-retention.js';
-import { indexStore } from './sqlite-search.js';
+import { indexReader, indexStore } from './sqlite-search.js';
 import { settingStore } from './sqlite-settings.js';
 import { userStore } from './sqlite-users.js';
 
@@ -42,6 +42,7 @@ async function openStorage(path: string, unlock: () => void): Promise<Storage> {
   const db = new SqliteConnection(path);
   try {
     await migrate(db);
+    const readIndex = indexReader(db);
     return {
       ...userStore(db),
       ...deviceStore(db),
@@ -56,7 +57,11 @@ async function openStorage(path: string, unlock: () => void): Promise<Storage> {
       ...fileStore(db),
       ...settingStore(db),
       ...censusStore(db),
-      integrityOk: () => db.read(() => db.isIntact()),
+      integrityOk: () =>
+        db.read(() => {
+          readIndex();
+          return db.isIntact();
+        }),
       close: () => {
         db.close();
         unlock();

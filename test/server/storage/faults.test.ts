@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import Database from 'libsql';
 import { ParleyError } from '../../../src/protocol/errors.js';
 import { parseUserName } from '../../../src/protocol/values.js';
+import { parseSearch } from '../../../src/protocol/words.js';
 import type { Storage } from '../../../src/server/storage/port.js';
 import { openSqlite } from '../../../src/server/storage/sqlite.js';
 import { addUser, message, T0 } from '../../contracts/storage.js';
@@ -125,6 +126,43 @@ describe('sqlite storage and its faults', () => {
     expect((await errorOf(open('server'))).code).to.equal('DATA_IN_USE');
     await worker.end('SIGKILL');
     await open('server');
+  });
+
+  it('finds every word once, wherever indexing was killed', async () => {
+    const storage = await open('tool');
+    const [alice, bob] = [await addUser(storage, 'alice'), await addUser(storage, 'bob')];
+    for (let from = 0; from < 4_000; from += 200) {
+      const texts = Array.from({ length: 200 }, (_, n) => `common w${from + n}`);
+      await storage.appendMessages(texts.map((text) => message(alice, [bob], { text })));
+      await storage.acknowledge(bob.id, Infinity);
+    }
+    let killed = 0;
+    for (let round = 0; round < 4; round++) {
+      const worker = startWorker();
+      await worker.order({ do: 'open', dataDir, role: 'server' });
+      const indexing = { isDone: false };
+      void worker.order({ do: 'index' }).then(() => (indexing.isDone = true));
+      // In the middle of what comes after one more commit.
+      while (worker.ids.length <= round && !indexing.isDone) await once(worker.child, 'message');
+      if (!indexing.isDone) killed += 1;
+      await worker.end('SIGKILL');
+      expect(await storage.integrityOk()).to.equal(true);
+      const found = await storage.inboxPage(bob.id, { words: parseSearch('common') }, { limit: 5_000 });
+      expect(found?.length).to.be.within(1, 4_000);
+    }
+    expect(killed).to.be.at.least(1);
+    while ((await storage.indexMessages()) > 0);
+    const all: number[] = [];
+    for (let before: string | undefined; ;) {
+      const page = await storage.inboxPage(bob.id, { words: parseSearch('common'), before }, { limit: 500 });
+      if (page === undefined || page.length === 0) break;
+      all.unshift(...page.map(({ position }) => position));
+      before = page[0]?.id;
+    }
+    expect(all).to.deep.equal(Array.from({ length: 4_000 }, (_, n) => n + 1));
+    for (const n of [0, 777, 1_999, 3_999]) {
+      expect(await storage.inboxPage(bob.id, { words: parseSearch(`w${n}`) }, { limit: 5 })).to.have.length(1);
+    }
   });
 
   it('is made once by processes that start together', async () => {

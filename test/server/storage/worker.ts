@@ -8,6 +8,8 @@ export type Order =
   | { readonly do: 'open'; readonly dataDir: string; readonly role: 'server' | 'tool' }
   /** Messages from alice to bob, one a commit, each acknowledged to the parent as `{ id }`; stops at the first error. */
   | { readonly do: 'append'; readonly count: number; readonly textBytes: number }
+  /** Takes everything into the index of words; each commit is told to the parent as `{ id }`. */
+  | { readonly do: 'index' }
   | { readonly do: 'read' }
   | { readonly do: 'close' };
 export interface Report {
@@ -29,6 +31,10 @@ async function obey(order: Order): Promise<Report> {
   if (storage === undefined) return { error: 'not open' };
   if (order.do === 'close') {
     await storage.close();
+    return {};
+  }
+  if (order.do === 'index') {
+    for (let batch = 0; (await storage.indexMessages()) > 0; batch++) report({ id: `${batch}` });
     return {};
   }
   const [alice, bob] = [await storage.findUser('alice'), await storage.findUser('bob')];
