@@ -16,8 +16,8 @@ const INDEX_BATCH_WORDS = 4_000;
 const MERGE_PAGES = 64;
 /** Unread entries up to which a search for them looks at each, instead of at all that have the words. */
 const MAX_WALKED_UNREAD = 4_000;
-/** Positions that one question to the index covers, so that it takes some milliseconds also when nothing is found. */
-const WINDOW = 32 * 1024;
+/** Positions that one question for several words covers, so that it takes some milliseconds also when they are never together. */
+const WINDOW = 128 * 1024;
 /** Entries looked at after which a page that has something ends: a page stays below 50 ms. */
 const MAX_LOOKS = 2_000;
 /** Words that are asked of the index; the others are looked for in what it finds. */
@@ -126,7 +126,7 @@ export function searchReader(db: SqliteConnection): (search: Search) => Promise<
     const inbox = await db.read(() => counts.get(userId));
     if (inbox === undefined) return [];
     const unreadIsLess = filter.unreadOnly === true && inbox.unread <= MAX_WALKED_UNREAD;
-    const asked = unreadIsLess ? undefined : expression(search);
+    const asked = unreadIsLess ? undefined : termsOf(search);
     const indexed = await db.read(() => progress.get() ?? { message: 0, recipientId: 0 });
     const isIndexed = ({ message }: EntryRow): boolean =>
       message < indexed.message || (message === indexed.message && userId <= indexed.recipientId);
@@ -143,8 +143,9 @@ export function searchReader(db: SqliteConnection): (search: Search) => Promise<
       await setImmediate();
     }
     while (!finder.isDone && asked !== undefined && position > 1) {
-      const from = Math.max(1, position - WINDOW);
-      const rows = await db.read(() => candidates.all(userId, asked, from, position, FETCH));
+      // Of one word the index has a list; of several it compares lists.
+      const from = asked.length === 1 ? 1 : Math.max(1, position - WINDOW);
+      const rows = await db.read(() => candidates.all(userId, asked.join(' AND '), from, position, FETCH));
       finder.look(rows);
       position = rows.length < FETCH ? from : (rows.at(-1)?.position ?? from);
       await setImmediate();
@@ -184,12 +185,12 @@ class Finder {
   }
 }
 
-/** What the index is asked for, a superset of what is searched for; undefined when it is of no help. */
-function expression({ words, filter }: Search): string | undefined {
+/** What the index is asked for, terms that all have to be there, a superset of what is searched for; undefined when it is of no help. */
+function termsOf({ words, filter }: Search): string[] | undefined {
   const asked = words.flatMap(({ word, isPrefix }) => (isPrefix ? prefixTerm(word) : [quoted(word)]));
   if (asked.length === 0) return undefined;
   const sender = filter.senderId === undefined ? [] : [quoted(senderToken(filter.senderId))];
-  return [...asked.slice(0, MAX_ASKED_WORDS), ...sender].join(' AND ');
+  return [...asked.slice(0, MAX_ASKED_WORDS), ...sender];
 }
 
 /** By the beginnings that the index has: others would be looked for in the words of all users. */
