@@ -3,9 +3,12 @@ import type { Clock } from '../protocol/clock.js';
 import type { Connection } from '../protocol/connection.js';
 import { printable } from '../protocol/values.js';
 import type { UserName } from '../protocol/values.js';
-import { HELD_NOTICE_INTERVAL_MS, MAX_HELD_NAMES } from './limits.js';
+import { HELD_NOTICE_INTERVAL_MS, MAX_HELD_NAMES, MAX_HISTORY_BYTES } from './limits.js';
 import { encodeNotice } from './notices.js';
-import type { GroupRecord, HeldSummary, InboxEntry } from './storage/port.js';
+import type { GroupRecord, HeldSummary, InboxEntry, MessageStore, UserId } from './storage/port.js';
+
+/** Entries that are read at a time of what was held. */
+const HELD_PAGE = 500;
 
 export interface FocusParts {
   readonly group: GroupRecord;
@@ -77,4 +80,26 @@ export class Focus {
       if (isDue) this.#announce();
     });
   }
+}
+
+/** What was held up to this position and is unread, oldest first. */
+export async function readHeld(
+  storage: Pick<MessageStore, 'entriesAfter'>,
+  userId: UserId,
+  { heldFrom, group }: Focus,
+  upTo: number,
+): Promise<InboxEntry[]> {
+  const held: InboxEntry[] = [];
+  const isOutside = ({ kind, to }: InboxEntry): boolean => kind !== 'group' || to !== group.name;
+  let position = heldFrom;
+  while (position < upTo) {
+    const page = { limit: Math.min(HELD_PAGE, upTo - position), maxBytes: MAX_HISTORY_BYTES };
+    const entries = await storage.entriesAfter(userId, position, page);
+    const last = entries.at(-1);
+    if (last === undefined) break;
+    held.push(...entries.filter((entry) => entry.position <= upTo && entry.unread && isOutside(entry)));
+    position = last.position;
+    await new Promise(setImmediate);
+  }
+  return held;
 }

@@ -5,15 +5,15 @@ import { ParleyError } from '../protocol/errors.js';
 import type { NoticeCode } from '../protocol/events.js';
 import { parseGroupName, printable } from '../protocol/values.js';
 import type { GroupMode } from '../protocol/commands/server/createGroup.js';
-import { Focus } from './focus.js';
+import { KeyedTurns } from '../protocol/turns.js';
+import { Focus, readHeld } from './focus.js';
+import { Leavers } from './leavers.js';
 import {
   EMPTY_GROUP_LIFETIME_MS,
+  EMPTY_GROUPS_SWEEP_MS,
   GROUP_GRACE_MS,
-  GROUP_LAG_MS,
   GROUP_RESTART_GRACE_MS,
   MAX_CACHED_GROUPS,
-  MAX_HISTORY_BYTES,
-  TAKEOVER_PING_MS,
 } from './limits.js';
 import type { Log } from './log.js';
 import type { Presence } from './presence.js';
@@ -32,8 +32,6 @@ import type {
   UserId,
 } from './storage/port.js';
 
-/** Entries that are read at a time of what was held. */
-const HELD_PAGE = 500;
 /** Groups that a list takes from the storage at a time, with the loop turning in between. */
 const LIST_PAGE = 500;
 
@@ -58,22 +56,27 @@ export class Groups {
   readonly #parts: GroupsParts;
   /** Members of groups that were used lately, by name. */
   readonly #members = new Map<GroupId, Map<UserId, GroupMember>>();
-  /** Members of focus groups whose session broke, until they are removed or back. */
-  readonly #missing = new Map<UserId, () => void>();
-  /** Positions that members have yet to acknowledge, until it is looked. */
-  readonly #unanswered = new Map<UserId, number>();
-  #cancelLook: (() => void) | undefined;
-  #isClosed = false;
+  /** Whose session it is that may enter and leave: one that ends late must not undo what the next one has found. */
+  readonly #current = new Map<UserId, Session>();
+  /** Sessions of a user begin and end, enter and leave one after the other. */
+  readonly #changing = new KeyedTurns<UserId>();
+  readonly #leavers: Leavers;
+  #cancelSweep = (): void => undefined;
 
   constructor(parts: GroupsParts) {
     this.#parts = parts;
+    const remove = (member: FocusMember): Promise<void> =>
+      this.#changing.run(member.user.id, async () => {
+        if (this.#leavers.forget(member.user.id)) await this.#leaveSilently(member);
+      });
+    this.#leavers = new Leavers({ ...parts, remove });
   }
 
   /** Members of focus groups from before the server went down get a while to come back; groups that nobody uses go. */
   async start(): Promise<void> {
-    const { storage, clock } = this.#parts;
-    await storage.removeEmptyGroups(clock.epochMs() - EMPTY_GROUP_LIFETIME_MS);
-    for (const member of await storage.focusMembers()) this.#expect(member, GROUP_RESTART_GRACE_MS);
+    await this.#removeEmpty();
+    this.#sweep();
+    for (const member of await this.#parts.storage.focusMembers()) this.#leavers.expect(member, GROUP_RESTART_GRACE_MS);
   }
 
   /** @throws ParleyError BAD_NAME, GROUP_EXISTS, TOO_MANY_GROUPS, DISK_FULL */
@@ -98,8 +101,13 @@ export class Groups {
     }
   }
 
-  /** @throws ParleyError NO_SUCH_GROUP, ALREADY_IN_GROUP (`group`: the one that the user is in), DISK_FULL */
-  async join(session: Session, name: string): Promise<{ group: GroupRecord; members: string[] }> {
+  /** @throws ParleyError NO_SUCH_GROUP, ALREADY_IN_GROUP (`group`: the one that the user is in), LOGIN_REQUIRED, DISK_FULL */
+  join(session: Session, name: string): Promise<{ group: GroupRecord; members: string[] }> {
+    return this.#changing.run(session.user.id, () => this.#join(session, name));
+  }
+
+  async #join(session: Session, name: string): Promise<{ group: GroupRecord; members: string[] }> {
+    this.#checkCurrent(session);
     const { storage, clock } = this.#parts;
     const { user } = session;
     const group = await storage.findGroup(name);
@@ -120,9 +128,14 @@ export class Groups {
   /**
    * Leaves the group, and gives what was held in it and not shown, oldest first. After a focus group nothing is pushed until the
    * session's pump is released, so that what comes later is behind the answer.
-   * @throws ParleyError NOT_IN_GROUP, USAGE, DISK_FULL
+   * @throws ParleyError NOT_IN_GROUP, USAGE, LOGIN_REQUIRED, DISK_FULL
    */
-  async leave(session: Session, name: string | undefined): Promise<{ group: GroupRecord; held: InboxEntry[] }> {
+  leave(session: Session, name: string | undefined): Promise<{ group: GroupRecord; held: InboxEntry[] }> {
+    return this.#changing.run(session.user.id, () => this.#leave(session, name));
+  }
+
+  async #leave(session: Session, name: string | undefined): Promise<{ group: GroupRecord; held: InboxEntry[] }> {
+    this.#checkCurrent(session);
     const group = await this.of(session, name);
     const { focus } = session;
     await this.#remove(group, session.user, 'GROUP_LEFT');
@@ -132,7 +145,7 @@ export class Groups {
     session.pump.hold();
     this.#leaveFocus(session);
     this.#tellFocus(session);
-    return { group, held: await this.#held(session.user.id, focus, upTo) };
+    return { group, held: await readHeld(this.#parts.storage, session.user.id, focus, upTo) };
   }
 
   /**
@@ -172,41 +185,41 @@ export class Groups {
 
   /** A message to this group was stored: who does not acknowledge it in a while is asked whether they are there. */
   watch(group: GroupRecord, outcomes: readonly RecipientOutcome[]): void {
-    if (group.mode !== 'focus' || this.#isClosed) return;
-    for (const outcome of outcomes) {
-      if (!('position' in outcome) || this.#unanswered.has(outcome.userId)) continue;
-      this.#unanswered.set(outcome.userId, outcome.position);
-    }
-    this.#cancelLook ??= this.#parts.clock.after(GROUP_LAG_MS, () => this.#look());
+    if (group.mode === 'focus') this.#leavers.watch(outcomes);
   }
 
   /** A session begins: a resumed one is still in its focus group, one with a password has left it. */
-  async began(session: Session, how: 'login' | 'resume'): Promise<void> {
+  began(session: Session, how: 'login' | 'resume'): Promise<void> {
     const { storage } = this.#parts;
     const { user } = session;
-    const standing = await storage.focusOf(user.id);
-    if (how === 'login') {
-      if (standing !== undefined) await this.#leaveSilently(standing);
-      await storage.endHolding(user.id);
-      return;
-    }
-    this.#forgetMissing(user.id);
-    if (standing === undefined) return;
-    this.#enterFocus(session, standing.group, standing.heldFrom, await storage.heldSummary(user.id));
+    return this.#changing.run(user.id, async () => {
+      const standing = await storage.focusOf(user.id);
+      if (how === 'login') {
+        if (standing !== undefined) await this.#leaveSilently(standing);
+        await storage.endHolding(user.id);
+      } else if (standing !== undefined) {
+        this.#enterFocus(session, standing.group, standing.heldFrom, await storage.heldSummary(user.id));
+      }
+      this.#leavers.forget(user.id);
+      this.#current.set(user.id, session);
+    });
   }
 
   /** A session ended. */
-  async ended(session: Session, how: 'left' | 'dead' | 'broken' | 'goes on'): Promise<void> {
-    const { user, focus } = session;
-    if (focus === undefined) return;
-    this.#leaveFocus(session);
-    const member = { user, group: focus.group, heldFrom: focus.heldFrom };
-    if (how === 'broken') this.#expect(member, GROUP_GRACE_MS);
-    if (how === 'broken' || how === 'goes on') return;
-    // What was held and not shown is in the inbox, unread.
-    if (how === 'left') return this.#remove(focus.group, user, 'GROUP_LEFT');
-    await this.#leaveSilently(member);
-    await this.#parts.storage.endHolding(user.id);
+  ended(session: Session, how: 'left' | 'broken' | 'goes on'): Promise<void> {
+    const { user } = session;
+    return this.#changing.run(user.id, async () => {
+      const { focus } = session;
+      this.#leaveFocus(session);
+      // The next session may have begun already, and found out for itself which group it is in.
+      if (this.#current.get(user.id) !== session) return;
+      this.#current.delete(user.id);
+      if (focus === undefined) return;
+      const member = { user, group: focus.group, heldFrom: focus.heldFrom };
+      if (how === 'broken') this.#leavers.expect(member, GROUP_GRACE_MS);
+      // What was held and not shown is in the inbox, unread.
+      if (how === 'left') await this.#remove(focus.group, user, 'GROUP_LEFT');
+    });
   }
 
   /** Accounts were changed by another process: members may have gone with them. */
@@ -216,9 +229,26 @@ export class Groups {
 
   /** Idempotent. */
   close(): void {
-    this.#isClosed = true;
-    this.#cancelLook?.();
-    for (const userId of [...this.#missing.keys()]) this.#forgetMissing(userId);
+    this.#cancelSweep();
+    this.#leavers.close();
+  }
+
+  /** @throws ParleyError LOGIN_REQUIRED when the session has ended: what it asked for would be nobody's to undo */
+  #checkCurrent(session: Session): void {
+    if (this.#current.get(session.user.id) !== session) throw new ParleyError('LOGIN_REQUIRED');
+  }
+
+  async #removeEmpty(): Promise<void> {
+    const { storage, clock } = this.#parts;
+    await storage.removeEmptyGroups(clock.epochMs() - EMPTY_GROUP_LIFETIME_MS);
+  }
+
+  #sweep(): void {
+    const { clock, log } = this.#parts;
+    this.#cancelSweep = clock.after(EMPTY_GROUPS_SWEEP_MS, () => {
+      this.#removeEmpty().catch((error: unknown) => log.warn({ err: error }, 'could not remove empty groups'));
+      this.#sweep();
+    });
   }
 
   #enterFocus(session: Session, group: GroupRecord, heldFrom: number, before?: HeldSummary): void {
@@ -238,52 +268,20 @@ export class Groups {
     connection.sendEncodedEvent(encodeEvent({ type: 'focus', group: focus?.group.name ?? null, at }));
   }
 
-  async #held(userId: UserId, { heldFrom, group }: Focus, upTo: number): Promise<InboxEntry[]> {
-    const held: InboxEntry[] = [];
-    let position = heldFrom;
-    while (position < upTo) {
-      const page = { limit: Math.min(HELD_PAGE, upTo - position), maxBytes: MAX_HISTORY_BYTES };
-      const entries = await this.#parts.storage.entriesAfter(userId, position, page);
-      const last = entries.at(-1);
-      if (last === undefined) break;
-      const isOutside = ({ kind, to }: InboxEntry): boolean => kind !== 'group' || to !== group.name;
-      held.push(...entries.filter((entry) => entry.position <= upTo && entry.unread && isOutside(entry)));
-      position = last.position;
-      await new Promise(setImmediate);
-    }
-    return held;
-  }
-
   /** @throws ParleyError DISK_FULL */
   async #remove(group: GroupRecord, user: Subject, code: keyof typeof SAYINGS): Promise<void> {
     const { storage, clock } = this.#parts;
     // In one commit: what a room held is not held again by the next one, when the server is killed in between.
     const holding = group.mode === 'focus' && code === 'GROUP_LEFT' ? 'ended' : 'kept';
-    const wasIn = await storage.leaveGroup(group.id, user.id, clock.epochMs(), holding);
+    await storage.leaveGroup(group.id, user.id, clock.epochMs(), holding);
     this.#members.delete(group.id);
-    if (wasIn) await this.#tell(group, user, code);
+    // Also when the membership went with the account.
+    await this.#tell(group, user, code);
   }
 
   async #leaveSilently({ user, group }: FocusMember): Promise<void> {
-    this.#forgetMissing(user.id);
     await this.#remove(group, user, 'GROUP_REMOVED');
     this.#parts.log.info({ user: user.name, group: group.name }, 'removed from a group: left without a word');
-  }
-
-  /** Who is not back in time is removed. */
-  #expect(member: FocusMember, graceMs: number): void {
-    if (this.#isClosed) return;
-    const { clock, log } = this.#parts;
-    this.#forgetMissing(member.user.id);
-    const cancel = clock.after(graceMs, () => {
-      this.#leaveSilently(member).catch((error: unknown) => log.warn({ err: error }, 'could not remove from a group'));
-    });
-    this.#missing.set(member.user.id, cancel);
-  }
-
-  #forgetMissing(userId: UserId): void {
-    this.#missing.get(userId)?.();
-    this.#missing.delete(userId);
   }
 
   /** Everyone else in the group who is here and not in a room of their own. */
@@ -297,25 +295,5 @@ export class Groups {
       if (session.focus === undefined || session.focus.group.id === group.id)
         session.connection.sendEncodedEvent(event);
     }
-  }
-
-  /** Only the server removes, and only after it has asked itself. */
-  #look(): void {
-    this.#cancelLook = undefined;
-    const { presence, log } = this.#parts;
-    const lagging = [...this.#unanswered];
-    this.#unanswered.clear();
-    for (const [userId, position] of lagging) {
-      const session = presence.get(userId);
-      if (session?.focus === undefined || session.pump.acknowledged >= position) continue;
-      this.#ask(session).catch((error: unknown) => log.warn({ err: error }, 'could not remove from a group'));
-    }
-  }
-
-  async #ask(session: Session): Promise<void> {
-    if (await session.connection.alive(TAKEOVER_PING_MS)) return;
-    const { focus, user } = session;
-    await this.#parts.endDead(session);
-    if (focus !== undefined) await this.#leaveSilently({ user, group: focus.group, heldFrom: focus.heldFrom });
   }
 }

@@ -74,6 +74,8 @@ export const GROUP_RESTART_GRACE_MS = 30 * SECOND_MS;
 export const GROUP_LAG_MS = 2 * SECOND_MS;
 /** How long a group without members is kept: one used every month stays. */
 export const EMPTY_GROUP_LIFETIME_MS = 30 * DAY_MS;
+/** How often such groups are looked for. */
+export const EMPTY_GROUPS_SWEEP_MS = DAY_MS;
 /** Groups whose members are kept in memory. */
 export const MAX_CACHED_GROUPS = 256;
 /** How often a user is told what a focus group holds back, while more comes. */

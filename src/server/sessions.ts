@@ -258,7 +258,6 @@ function leaving(reason: EndReason): 'ended' | 'broken' | 'quietly' {
 /** What the end of a session is to its focus group. */
 function endOfGroups(reason: EndReason): Parameters<Groups['ended']>[1] {
   if (reason === 'lost') return 'broken';
-  if (reason === 'replaced') return 'dead';
   return reason === 'resumed' || reason === 'stopping' ? 'goes on' : 'left';
 }
 

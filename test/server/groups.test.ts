@@ -1,8 +1,16 @@
 /** Groups: rooms that keep the outside out, open ones, what is held, and who leaves without a word. */
 import { expect } from 'chai';
 import { serverCommands } from '../../src/protocol/commands/server.js';
-import { GROUP_GRACE_MS, GROUP_LAG_MS, GROUP_RESTART_GRACE_MS, TAKEOVER_PING_MS } from '../../src/server/limits.js';
+import {
+  EMPTY_GROUP_LIFETIME_MS,
+  EMPTY_GROUPS_SWEEP_MS,
+  GROUP_GRACE_MS,
+  GROUP_LAG_MS,
+  GROUP_RESTART_GRACE_MS,
+  TAKEOVER_PING_MS,
+} from '../../src/server/limits.js';
 import { MAX_GROUPS_PER_USER } from '../../src/server/storage/port.js';
+import { openSqlite } from '../../src/server/storage/sqlite.js';
 import { refusal } from '../support/refusal.js';
 import { Hall, anyKey, turns } from './hall.js';
 import type { Guest } from './hall.js';
@@ -291,5 +299,108 @@ describe('groups', () => {
       await hears(dave, '[Bob not responsive, removed from group skii]');
       expect((await dave.call(members, {})).members).to.deep.equal(['dave']);
     });
+  });
+
+  describe('whose members come and go at the same moment', () => {
+    /** A hall whose storage waits before `held`, from when `shut` is called until `open` is. */
+    async function gatedHall(held: 'acknowledge' | 'joinGroup'): Promise<{ shut: () => void; open: () => void }> {
+      await hall.close();
+      const storage = await openSqlite(':memory:');
+      let gate: Promise<void> = Promise.resolve();
+      let open = (): void => undefined;
+      const gated = {
+        ...storage,
+        [held]: async (...values: never[]) => {
+          await gate;
+          return (storage[held] as (...values: never[]) => Promise<unknown>)(...values);
+        },
+      };
+      hall = await Hall.open(['alice', 'bob'], { storage: gated });
+      alice = await hall.guest('alice');
+      await alice.call(create, { group: 'skii' });
+      await alice.call(join, { group: 'skii' });
+      return { shut: () => void (gate = new Promise((resolve) => (open = resolve))), open: () => open() };
+    }
+
+    it('keep one who is back before the end of the session before is written down', async () => {
+      const { shut, open } = await gatedHall('acknowledge');
+      const key = anyKey();
+      const before = hall.enter({ key });
+      const { token = '' } = await before.login('bob');
+      await before.call(join, { group: 'skii' });
+      await alice.call(send, { text: 'inside' });
+      await hears(before, 'inside');
+      await before.call(serverCommands.acknowledge, { position: 1 });
+      shut();
+      before.connection.destroy();
+      await turns();
+      const back = hall.enter({ key });
+      expect((await back.resume(token)).focus).to.equal('skii');
+      open();
+      await turns();
+      await hall.clock.advance(GROUP_GRACE_MS);
+      await turns();
+      expect(notices(alice, 'GROUP_REMOVED')).to.deep.equal([]);
+      expect((await back.call(members, {})).members).to.deep.equal(['alice', 'bob']);
+    });
+
+    it('remove one whose connection broke while they entered', async () => {
+      const { shut, open } = await gatedHall('joinGroup');
+      const bob = await hall.guest('bob');
+      shut();
+      bob.call(join, { group: 'skii' }).catch(() => undefined);
+      await turns();
+      bob.connection.destroy();
+      await turns();
+      open();
+      await turns();
+      await hall.clock.advance(GROUP_GRACE_MS);
+      await turns();
+      expect((await alice.call(members, {})).members).to.deep.equal(['alice']);
+    });
+  });
+
+  describe('that a member leaves by the end of their session', () => {
+    beforeEach(async () => {
+      await alice.call(create, { group: 'skii' });
+      for (const guest of [alice, bob]) await guest.call(join, { group: 'skii' });
+    });
+
+    it('say so when the account is removed', async () => {
+      await hall.storage.removeUser((await hall.storage.findUser('bob'))?.id as number);
+      await hall.core.sessions.endRemoved();
+      await turns();
+      expect(notices(alice, 'GROUP_LEFT')).to.deep.equal(['[Bob left group skii]']);
+    });
+
+    it('say so when the user logs in again and the connection before is dead', async () => {
+      bob.freeze();
+      const entering = hall.enter({ key: anyKey() }).login('bob');
+      await turns(100);
+      await hall.clock.advance(TAKEOVER_PING_MS);
+      expect((await entering).focus).to.equal(undefined);
+      await turns();
+      expect(notices(alice, 'GROUP_LEFT')).to.deep.equal(['[Bob left group skii]']);
+      expect(notices(alice, 'GROUP_REMOVED')).to.deep.equal([]);
+    });
+
+    it('say so when the operator ends it', async () => {
+      const id = hall.core.services.presence.find('bob')?.user.id;
+      await hall.core.sessions.kick(id as number);
+      await turns();
+      expect(notices(alice, 'GROUP_LEFT')).to.deep.equal(['[Bob left group skii]']);
+    });
+  });
+
+  it('go when nobody was in them for a month, also while the server runs', async () => {
+    await alice.call(create, { group: 'old', open: true });
+    await alice.call(create, { group: 'used', open: true });
+    await alice.call(join, { group: 'used' });
+    hall.clock.jump(EMPTY_GROUP_LIFETIME_MS);
+    await hall.clock.advance(EMPTY_GROUPS_SWEEP_MS);
+    await turns();
+    expect((await hall.storage.listGroups({ after: undefined, limit: 9 })).map(({ name }) => name)).to.deep.equal([
+      'used',
+    ]);
   });
 });
