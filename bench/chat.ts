@@ -8,6 +8,9 @@ import type { Job, Report } from './chatload.js';
 import { printLine, runLoad } from './load.js';
 import type { Loaded } from './load.js';
 import { ROUNDS, median } from './measure.js';
+import { startNgircd } from './ngircd.js';
+import type { Ngircd } from './ngircd.js';
+import type { Job as RelayJob, Report as RelayReport } from './relayload.js';
 
 const SATURATION = { kind: 'saturate', clients: 100, underWay: 40, seconds: 10 } as const;
 const FEW_BUSY = { kind: 'saturate', clients: 10, underWay: 40, seconds: 8 } as const;
@@ -16,23 +19,68 @@ const PACE = { kind: 'pace', perSecond: 1_000, seconds: 60 } as const;
 /** Clients that are connected at the steady pace. */
 const CLIENTS = 2_000;
 
+interface Figures {
+  readonly rate: number;
+  /** Of the server, per million messages. */
+  readonly cpuSeconds: number;
+  /** Share of one processor that the clients took: near 1 they are what is measured. */
+  readonly clientsBusy: number;
+}
+
+/** Ours keeps every message before it is acknowledged; ngircd only passes them on. */
 export async function benchSaturation(): Promise<void> {
+  const rounds = Number(process.env['BENCH_ROUNDS'] ?? ROUNDS);
   console.log(
-    `\nsaturation: ${SATURATION.clients} clients, half of them sending to the other half, ${SATURATION.underWay} unanswered each`,
+    `\nsaturation: ${SATURATION.clients} clients, half of them sending to the other half, ${SATURATION.underWay} unanswered each; median of ${rounds} rounds`,
   );
+  const folder = mkdtempSync(join(tmpdir(), 'parley-bench-'));
+  const ngircd = await startNgircd(folder);
+  try {
+    const contenders: Record<string, () => Promise<Figures>> = { 'acknowledged as durable, TLS': saturateOurs };
+    if (ngircd === undefined) console.log('  ngircd is not installed (Debian: apt-get install ngircd)');
+    else {
+      console.log(`  beside ${ngircd.version}`);
+      contenders['ngircd, relayed and not kept, TLS'] = () => saturateIrc(ngircd, true);
+      contenders['ngircd, relayed and not kept, plain'] = () => saturateIrc(ngircd, false);
+    }
+    const all: Record<string, Figures[]> = {};
+    for (let round = 0; round < rounds; round++) {
+      for (const [name, run] of Object.entries(contenders)) (all[name] ??= []).push(await run());
+    }
+    for (const [name, figures] of Object.entries(all)) printFigures(name, figures);
+  } finally {
+    await ngircd?.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function printFigures(name: string, figures: readonly Figures[]): void {
+  const of = (field: keyof Figures): number => median(figures.map((each) => each[field]));
+  const cpu = `${of('cpuSeconds').toFixed(1)} CPU s per million`;
+  const busy = `clients ${(of('clientsBusy') * 100).toFixed(0)} % busy`;
+  printLine(name, `${of('rate').toFixed(0).padStart(7)} messages/s   ${cpu}   ${busy}`);
+}
+
+async function saturateOurs(): Promise<Figures> {
   const { report, serverCpu } = await withServer(SATURATION.clients, SATURATION);
-  const rate = report.acknowledged / report.seconds;
-  printLine('acknowledged as durable', `${rate.toFixed(0)} messages/s`);
-  printLine('delivered', `${(report.delivered / report.seconds).toFixed(0)} messages/s`);
-  printLine(
-    'processor of the server',
-    `${((serverCpu / report.acknowledged) * 1e6).toFixed(0)} s per million messages`,
-  );
-  printLine(
-    'processor of the clients',
-    `${((report.cpuSeconds / report.acknowledged) * 1e6).toFixed(0)} s per million messages`,
-  );
-  if (report.errors > 0) printLine('refused', String(report.errors));
+  const { acknowledged, seconds, cpuSeconds, errors } = report;
+  if (errors > 0) printLine('refused', String(errors));
+  return {
+    rate: acknowledged / seconds,
+    cpuSeconds: (serverCpu / acknowledged) * 1e6,
+    clientsBusy: cpuSeconds / seconds,
+  };
+}
+
+async function saturateIrc({ pid, port, tlsPort }: Ngircd, tls: boolean): Promise<Figures> {
+  const { clients, underWay, seconds } = SATURATION;
+  const job: RelayJob = { target: { port: tls ? tlsPort : port, tls }, clients, underWay, seconds };
+  const { report, serverCpu } = await runLoad<RelayReport>('relayload', job, pid);
+  return {
+    rate: report.delivered / report.seconds,
+    cpuSeconds: (serverCpu / report.delivered) * 1e6,
+    clientsBusy: report.cpuSeconds / report.seconds,
+  };
 }
 
 /** What a message costs with few and with many online: the same, within what the machine's own noise is. */

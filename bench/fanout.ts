@@ -1,8 +1,12 @@
 /** One message to a thousand: broadcast and group of ours, durable for each, against a channel of ngircd, which keeps nothing. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { makeIdentity } from '../src/protocol/certificate.js';
+import type { Identity } from '../src/protocol/certificate.js';
 import { seedSessions, spawnServer } from '../test/support/server.js';
 import type { Job, Report } from './fanoutload.js';
 import { printLine, runLoad } from './load.js';
@@ -13,12 +17,15 @@ import type { Ngircd } from './ngircd.js';
 const RECIPIENTS = 1_000;
 const MESSAGES = 300;
 const AHEAD = 10;
+const PLAIN_SERVER = fileURLToPath(new URL('./plainserver.js', import.meta.url));
 
 interface Figures {
   /** Deliveries a second. */
   readonly rate: number;
   /** Of the server, per million deliveries. */
   readonly cpuSeconds: number;
+  /** Share of one processor that the clients took: near 1 they are what is measured. */
+  readonly clientsBusy: number;
 }
 
 export async function benchFanOut(): Promise<void> {
@@ -30,12 +37,15 @@ export async function benchFanOut(): Promise<void> {
   const ngircd = await startNgircd(folder);
   try {
     const contenders: Record<string, () => Promise<Figures>> = {
-      'broadcast, TLS, durable': () => parley('broadcast'),
-      'group, TLS, durable': () => parley('send_group'),
+      'broadcast, TLS, durable': () => parley('broadcast', true),
+      'group, TLS, durable': () => parley('send_group', true),
+      'broadcast, plain (bench only), durable': () => parley('broadcast', false),
+      'group, plain (bench only), durable': () => parley('send_group', false),
     };
     if (ngircd === undefined) console.log('  ngircd is not installed (Debian: apt-get install ngircd)');
     else {
-      contenders[`${ngircd.version.split('-')[0] ?? 'ngircd'}, TLS`] = () => irc(ngircd, true);
+      console.log(`  beside ${ngircd.version}`);
+      contenders['ngircd, TLS'] = () => irc(ngircd, true);
       contenders['ngircd, plain'] = () => irc(ngircd, false);
     }
     const all: Record<string, Figures[]> = {};
@@ -50,32 +60,30 @@ export async function benchFanOut(): Promise<void> {
 }
 
 function print(all: Readonly<Record<string, readonly Figures[]>>): void {
-  const names = Object.keys(all);
-  const rateOf = (name: string): number => median((all[name] ?? []).map(({ rate }) => rate));
-  const tls = names.find((name) => name.startsWith('ngircd') && name.endsWith('TLS'));
-  for (const name of names) {
-    const cpu = median((all[name] ?? []).map(({ cpuSeconds }) => cpuSeconds));
+  for (const [name, figures] of Object.entries(all)) {
+    const of = (field: keyof Figures, from = figures): number => median(from.map((each) => each[field]));
+    const other = name.includes('TLS') ? 'ngircd, TLS' : 'ngircd, plain';
+    const beside = all[other];
     const ratio =
-      tls === undefined || name === tls ? '' : `   ${(rateOf(name) / rateOf(tls)).toFixed(2)} of ngircd over TLS`;
-    printLine(
-      name,
-      `${rateOf(name).toFixed(0).padStart(7)} deliveries/s   ${cpu.toFixed(1)} CPU s per million${ratio}`,
-    );
+      beside === undefined || name === other ? '' : `   ${(of('rate') / of('rate', beside)).toFixed(2)} of ${other}`;
+    const cpu = `${of('cpuSeconds').toFixed(1)} CPU s per million`;
+    const busy = `clients ${(of('clientsBusy') * 100).toFixed(0)} % busy`;
+    printLine(name, `${of('rate').toFixed(0).padStart(7)} deliveries/s   ${cpu}   ${busy}${ratio}`);
   }
 }
 
-async function parley(send: 'broadcast' | 'send_group'): Promise<Figures> {
+async function parley(send: 'broadcast' | 'send_group', tls: boolean): Promise<Figures> {
   const folder = mkdtempSync(join(tmpdir(), 'parley-bench-'));
   try {
     const identity = await makeIdentity('bench');
     const names = Array.from({ length: RECIPIENTS + 1 }, (_, i) => `user${i}`);
     const tokens = await seedSessions(join(folder, 'data'), names, identity);
-    const server = await spawnServer({ folder, users: {}, args: ['0', '--log-level', 'warn'] });
+    const server = await (tls ? realServer(folder) : plainServer(folder, identity));
     try {
-      const { host, port } = server;
+      const { host, port, pid } = server;
       const { privateKeyPem, certificatePem } = identity;
-      const target = { host, port, privateKeyPem, certificatePem };
-      return await measure({ kind: 'parley', target, tokens, send }, server.child.pid ?? 0);
+      const target = { host, port, privateKeyPem, certificatePem, plain: !tls };
+      return await measure({ kind: 'parley', target, tokens, send }, pid);
     } finally {
       await server.close();
     }
@@ -84,12 +92,46 @@ async function parley(send: 'broadcast' | 'send_group'): Promise<Figures> {
   }
 }
 
+interface Running {
+  readonly host: string;
+  readonly port: number;
+  readonly pid: number;
+  close(): Promise<void>;
+}
+
+async function realServer(folder: string): Promise<Running> {
+  const server = await spawnServer({ folder, users: {}, args: ['0', '--log-level', 'warn'] });
+  const { host, port, child } = server;
+  return { host, port, pid: child.pid ?? 0, close: () => server.close() };
+}
+
+async function plainServer(folder: string, { publicKey }: Identity): Promise<Running> {
+  const args = [PLAIN_SERVER, join(folder, 'data'), publicKey];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(child, 'exit');
+  const line = await Promise.race([
+    once(child.stdout, 'data').then(([bytes]) => String(bytes)),
+    ended.then(() => Promise.reject(new Error('the plain server ended'))),
+  ]);
+  const close = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await ended;
+  };
+  return { host: '127.0.0.1', port: Number(line), pid: child.pid ?? 0, close };
+}
+
 function irc({ pid, port, tlsPort }: Ngircd, tls: boolean): Promise<Figures> {
-  return measure({ kind: 'irc', port: tls ? tlsPort : port, tls, clients: RECIPIENTS + 1 }, pid);
+  const target = { port: tls ? tlsPort : port, tls };
+  return measure({ kind: 'irc', target, clients: RECIPIENTS + 1 }, pid);
 }
 
 async function measure(who: Job['who'], pid: number): Promise<Figures> {
   const job: Job = { who, messages: MESSAGES, ahead: AHEAD };
   const { report, serverCpu } = await runLoad<Report>('fanoutload', job, pid);
-  return { rate: report.deliveries / report.seconds, cpuSeconds: (serverCpu / report.deliveries) * 1e6 };
+  const { deliveries, seconds, cpuSeconds } = report;
+  return {
+    rate: deliveries / seconds,
+    cpuSeconds: (serverCpu / deliveries) * 1e6,
+    clientsBusy: cpuSeconds / seconds,
+  };
 }

@@ -1,11 +1,10 @@
 /** The clients of `bench/fanout.ts`, a process of their own: a job on stdin, a report on stdout. One sends, all others count. */
 import { randomBytes } from 'node:crypto';
-import { connect as connectPlain } from 'node:net';
-import type { Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import { text } from 'node:stream/consumers';
 import { RawClient } from './rawclient.js';
 import type { RawTarget } from './rawclient.js';
+import { RawIrc } from './rawirc.js';
+import type { IrcTarget } from './rawirc.js';
 
 export interface Job {
   readonly who:
@@ -15,7 +14,7 @@ export interface Job {
         readonly tokens: readonly string[];
         readonly send: 'broadcast' | 'send_group';
       }
-    | { readonly kind: 'irc'; readonly port: number; readonly tls: boolean; readonly clients: number };
+    | { readonly kind: 'irc'; readonly target: IrcTarget; readonly clients: number };
   readonly messages: number;
   /** Messages that the slowest recipient may be behind. */
   readonly ahead: number;
@@ -28,6 +27,8 @@ export interface Report {
 }
 
 interface Party {
+  /** Everybody is there; what comes from now on is counted. */
+  readonly ready: () => void;
   /** Sends one message to all others. */
   readonly send: () => void;
   readonly close: () => void;
@@ -80,6 +81,7 @@ async function parley(
   }
   let number = 0;
   return {
+    ready: () => undefined,
     send: () => {
       const id = randomBytes(16).toString('hex');
       sender.call(`{"command":"${send}","params":{"id":"${id}","number":${++number},"text":"${TEXT}"}}`);
@@ -91,37 +93,24 @@ async function parley(
 }
 
 async function irc(
-  { port, tls, clients: count }: Extract<Job['who'], { kind: 'irc' }>,
+  { target, clients: count }: Extract<Job['who'], { kind: 'irc' }>,
   onDelivery: (recipient: number) => void,
 ): Promise<Party> {
-  const sockets: Socket[] = [];
+  const clients: RawIrc[] = [];
   await inParallel(count, async (at) => {
-    const socket = tls
-      ? connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
-      : connectPlain(port, '127.0.0.1');
-    sockets[at] = socket;
-    socket.setNoDelay(true);
-    socket.on('error', () => undefined);
-    await new Promise<void>((resolve, reject) => {
-      socket.once('close', () => reject(new Error('the IRC server closed the connection')));
-      let rest = '';
-      socket.on('data', (bytes: Buffer) => {
-        const lines = (rest + bytes.toString('latin1')).split('\r\n');
-        rest = lines.pop() ?? '';
-        for (const line of lines) {
-          if (line.includes(' PRIVMSG #bench ')) onDelivery(at);
-          else if (line.startsWith('PING')) socket.write(`PONG ${line.slice(5)}\r\n`);
-          else if (line.includes(' 001 ')) socket.write('JOIN #bench\r\n');
-          else if (line.includes(' 366 ')) resolve();
-        }
-      });
-      socket.write(`NICK u${at}\r\nUSER u${at} 0 * :u\r\n`);
-    });
+    const client = await RawIrc.open(target, `u${at}`, '#bench');
+    clients[at] = client;
+    client.onMessages = (messages) => {
+      for (let i = 0; i < messages; i++) onDelivery(at);
+    };
   });
   return {
-    send: () => void sockets[0]?.write(`PRIVMSG #bench :${TEXT}\r\n`),
+    ready: () => {
+      for (const client of clients) client.count();
+    },
+    send: () => clients[0]?.write(`PRIVMSG #bench :${TEXT}\r\n`),
     close: () => {
-      for (const socket of sockets) socket.destroy();
+      for (const client of clients) client.close();
     },
   };
 }
@@ -142,6 +131,7 @@ async function run({ who, messages, ahead }: Job): Promise<Report> {
   };
   const party = await (who.kind === 'parley' ? parley(who, onDelivery) : irc(who, onDelivery));
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  party.ready();
   process.stdout.write('ready\n');
   const cpu = process.cpuUsage();
   const before = performance.now();

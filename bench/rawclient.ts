@@ -1,6 +1,7 @@
 /** A client that does next to nothing itself, so that what is measured is the server: frames are made by hand and only counted. */
-import { connect } from 'node:tls';
-import type { TLSSocket } from 'node:tls';
+import { connect as connectPlain } from 'node:net';
+import type { Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { HEADER_BYTES, encodeFrame } from '../src/protocol/frame.js';
 import { makeHello } from '../src/protocol/hello.js';
 
@@ -16,6 +17,8 @@ export interface RawTarget {
   readonly port: number;
   readonly privateKeyPem: string;
   readonly certificatePem: string;
+  /** Without TLS: `bench/plainserver.ts` is there. */
+  readonly plain?: boolean;
 }
 
 export class RawClient {
@@ -24,12 +27,12 @@ export class RawClient {
   /** Called for each pushed message with its position. */
   onMessage: (position: number, text: Buffer) => void = () => undefined;
   errors = 0;
-  readonly #socket: TLSSocket;
+  readonly #socket: Socket;
   #rest: Buffer = Buffer.alloc(0);
   #nextId = 1;
   #gathered: Buffer[] = [];
 
-  private constructor(socket: TLSSocket) {
+  private constructor(socket: Socket) {
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.on('data', (bytes: Buffer) => this.#receive(bytes));
@@ -37,17 +40,13 @@ export class RawClient {
   }
 
   /** Connected and resumed with a token. */
-  static async open({ host, port, privateKeyPem, certificatePem }: RawTarget, token: string): Promise<RawClient> {
-    const socket = connect({
-      host,
-      port,
-      key: privateKeyPem,
-      cert: certificatePem,
-      minVersion: 'TLSv1.3',
-      rejectUnauthorized: false,
-    });
+  static async open(target: RawTarget, token: string): Promise<RawClient> {
+    const { host, port, privateKeyPem: key, certificatePem: cert, plain = false } = target;
+    const socket = plain
+      ? connectPlain(port, host)
+      : connectTls({ host, port, key, cert, minVersion: 'TLSv1.3', rejectUnauthorized: false });
     await new Promise<void>((resolve, reject) => {
-      socket.once('secureConnect', resolve);
+      socket.once(plain ? 'connect' : 'secureConnect', () => resolve());
       socket.once('error', reject);
     });
     const client = new RawClient(socket);
