@@ -139,7 +139,8 @@ function missing(user: string, wanted: readonly string[], there: ReadonlySet<str
 /** The agent's own log, in the order of positions; one that stands there twice was not kept once. */
 async function receivedTexts(home: string): Promise<string[]> {
   const lines = (await readFile(join(home, RECEIVED_LOG_FILE), 'utf8')).split('\n').filter((line) => line !== '');
-  return lines.map((line) => (JSON.parse(line) as { message: { text: string } }).message.text);
+  // What was shown on leaving a room stands there by its id alone.
+  return lines.flatMap((line) => (JSON.parse(line) as { message?: { text: string } }).message?.text ?? []);
 }
 
 async function furnish(devices: readonly Device[]): Promise<void> {

@@ -97,6 +97,7 @@ async function follow(command: string, result: object, { parts, face, call }: Fo
   else if (command === 'unregister') await library.removeFile(filed.parse(result).file);
   else if (command === 'leave_group') {
     const { group, held } = left.parse(result);
+    await parts.receiver.showHeld(held.map(({ id }) => id));
     const all = inOrder(held, heldHere(parts));
     afterReply(call, () => {
       if (face.isOpen) noteShown(all, parts);

@@ -28,6 +28,8 @@ export class Receiver {
   #acknowledged = 0;
   #work: 'idle' | 'keeping' | 'closed' = 'idle';
   #acknowledging = false;
+  /** Settles when what waits is kept, or could not be. */
+  #keeping: Promise<void> = Promise.resolve();
   #cancelRetry: () => void = () => undefined;
 
   constructor(options: ReceiverOptions) {
@@ -39,12 +41,28 @@ export class Receiver {
     this.#account = account;
     this.#kept = acknowledged;
     this.#acknowledged = acknowledged;
-    void this.#keep();
+    this.#kick();
   }
 
   take(message: PushedMessage): void {
     this.#waiting.push(message);
-    void this.#keep();
+    this.#kick();
+  }
+
+  /**
+   * What a focus group held is about to be shown: after all that was pushed before, and never again, whoever crashes. When it cannot be
+   * written down it is shown all the same.
+   */
+  async showHeld(ids: readonly string[]): Promise<void> {
+    const { received, log } = this.#options;
+    const account = this.#account;
+    await this.#keeping;
+    if (account === undefined || ids.length === 0) return;
+    try {
+      await received.noteShown(account, ids);
+    } catch (thrown) {
+      log.error({ reason: toParleyError(thrown).message }, 'what was held may be shown once more after a crash');
+    }
   }
 
   /** The connection is another one: what it pushes begins behind what was acknowledged. */
@@ -59,10 +77,12 @@ export class Receiver {
     this.#cancelRetry();
   }
 
-  async #keep(): Promise<void> {
-    if (this.#work !== 'idle' || this.#account === undefined) return;
+  #kick(): void {
+    if (this.#work === 'idle' && this.#account !== undefined) this.#keeping = this.#keep(this.#account);
+  }
+
+  async #keep(account: string): Promise<void> {
     const { received, onMessage, log, clock } = this.#options;
-    const account = this.#account;
     this.#work = 'keeping';
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0);
@@ -74,7 +94,7 @@ export class Receiver {
         log.error({ reason: toParleyError(thrown).message }, 'messages could not be kept; they stay with the server');
         // Unacknowledged, so that the server pushes no more than its window until there is room.
         this.#waiting.unshift(...batch);
-        this.#cancelRetry = clock.after(RETRY_MS, () => void this.#keep());
+        this.#cancelRetry = clock.after(RETRY_MS, () => this.#kick());
         break;
       }
       for (const message of fresh) onMessage(message);

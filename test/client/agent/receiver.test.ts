@@ -1,0 +1,80 @@
+/** Pushed messages: kept, shown and acknowledged once each, also by the agent that comes after one that was killed. */
+import { expect } from 'chai';
+import { silentLog } from '../../../src/client/agent/log.js';
+import { ReceivedLog } from '../../../src/client/agent/receivedlog.js';
+import { Receiver } from '../../../src/client/agent/receiver.js';
+import type { PushedMessage } from '../../../src/protocol/events.js';
+import { FakeClock } from '../../support/fakeclock.js';
+import { pushed } from './scriptedserver.js';
+import { Cleanup, until } from './support.js';
+
+const ACCOUNT = 'alice@here:1';
+const message = (position: number): PushedMessage => pushed(position) as PushedMessage;
+
+describe('client/agent receiver', () => {
+  const cleanup = new Cleanup();
+  afterEach(() => cleanup.run());
+
+  interface Agent {
+    readonly receiver: Receiver;
+    readonly shown: number[];
+    readonly acknowledged: number[];
+    readonly received: ReceivedLog;
+  }
+
+  /** What an agent has of this; the one before it did not say goodbye. */
+  async function agent(home: string, acknowledged = 0): Promise<Agent> {
+    const received = await ReceivedLog.open(home);
+    cleanup.add(() => received.close());
+    const seen: Agent = {
+      received,
+      shown: [],
+      acknowledged: [],
+      receiver: new Receiver({
+        log: silentLog,
+        clock: new FakeClock(),
+        received,
+        onMessage: ({ position }) => void seen.shown.push(position),
+        acknowledge: (position) => Promise.resolve(seen.acknowledged.push(position)),
+      }),
+    };
+    seen.receiver.begin(ACCOUNT, acknowledged);
+    return seen;
+  }
+
+  it('shows each once, in order, and acknowledges what is kept', async () => {
+    const home = await cleanup.folder();
+    const first = await agent(home);
+    for (const position of [1, 2, 2, 3]) first.receiver.take(message(position));
+    await until(() => first.acknowledged.at(-1) === 3);
+    expect(first.shown).to.deep.equal([1, 2, 3]);
+    const second = await agent(home, 1);
+    for (const position of [2, 3, 4]) second.receiver.take(message(position));
+    await until(() => second.acknowledged.at(-1) === 4);
+    expect(second.shown).to.deep.equal([4]);
+  });
+
+  it('does not show again what a focus group had held and was shown on leaving, when the server pushes it yet', async () => {
+    const home = await cleanup.folder();
+    const first = await agent(home);
+    first.receiver.take(message(1));
+    await first.receiver.showHeld([message(2).id, message(3).id]);
+    // What was pushed before comes before.
+    expect(first.shown).to.deep.equal([1]);
+    const second = await agent(home);
+    for (const position of [1, 2, 3, 4]) second.receiver.take(message(position));
+    await until(() => second.acknowledged.at(-1) === 4);
+    expect(second.shown).to.deep.equal([4]);
+  });
+
+  it('takes another message at a position that was used before: that server has lost some', async () => {
+    const home = await cleanup.folder();
+    const first = await agent(home);
+    first.receiver.take(message(1));
+    await until(() => first.acknowledged.length > 0);
+    const second = await agent(home);
+    second.receiver.take({ ...message(1), id: 'f'.repeat(32) });
+    await until(() => second.shown.length === 1);
+    expect(second.received.messages(ACCOUNT).map(({ id }) => id)).to.deep.equal(['f'.repeat(32)]);
+  });
+});
