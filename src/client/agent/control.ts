@@ -16,8 +16,8 @@ import { controlSocketPath, isSocketFolderSafe } from './socketpath.js';
 /** Faces at once: shells and scripts of one person; beyond it a newcomer is turned away. */
 const MAX_FACES = 64;
 const LOCK_FILE = 'agent.lock';
-/** How long an agent waits for one that is ending, and how often it looks. */
-const LOCK_WAIT_MS = 5_000;
+/** How long an agent waits for one that is ending (goodbyes to peers and server, on a busy machine), and how often it looks. */
+const LOCK_WAIT_MS = 15_000;
 const LOCK_POLL_MS = 50;
 
 export interface ControlOptions {
