@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 import { RawClient } from './rawclient.js';
 import type { RawTarget } from './rawclient.js';
-import { RawIrc } from './rawirc.js';
+import { RawIrc, nickOf } from './rawirc.js';
 import type { IrcTarget } from './rawirc.js';
 
 export interface Job {
@@ -98,7 +98,7 @@ async function irc(
 ): Promise<Party> {
   const clients: RawIrc[] = [];
   await inParallel(count, async (at) => {
-    const client = await RawIrc.open(target, `u${at}`, '#bench');
+    const client = await RawIrc.open(target, nickOf(at), '#bench');
     clients[at] = client;
     client.onMessages = (messages) => {
       for (let i = 0; i < messages; i++) onDelivery(at);

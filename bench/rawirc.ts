@@ -1,4 +1,5 @@
 /** An IRC client that does next to nothing itself: once it counts, it counts lines and looks at no more than how they begin. */
+import { randomBytes } from 'node:crypto';
 import { connect as connectPlain } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -8,11 +9,18 @@ export interface IrcTarget {
   readonly tls: boolean;
 }
 
+/** Of every nick of this process: the server keeps those of clients that have gone for some seconds. Nicks have at most 9 characters. */
+const PREFIX = `b${randomBytes(2).toString('hex')}`;
 const COLON = 0x3a;
 const LINE_FEED = 0x0a;
 /** Of the message of the day, or that there is none: the client is let in. */
 const WELCOMED = [' 376 ', ' 422 '];
 const NAMES_END = ' 366 ';
+
+/** The nick of one of up to 10,000 clients of this process. */
+export function nickOf(client: number): string {
+  return `${PREFIX}${client}`;
+}
 
 export class RawIrc {
   /** Called with how many messages came together; only after `count`. */

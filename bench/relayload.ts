@@ -1,6 +1,6 @@
 /** What `saturate` of `bench/chatload.ts` does, with an IRC server: a job on stdin, a report on stdout. Nothing is kept, so nothing is acknowledged. */
 import { text } from 'node:stream/consumers';
-import { RawIrc } from './rawirc.js';
+import { RawIrc, nickOf } from './rawirc.js';
 import type { IrcTarget } from './rawirc.js';
 
 export interface Job {
@@ -23,7 +23,7 @@ const TEXT = 'x'.repeat(100);
 
 async function run({ target, clients: count, underWay, seconds }: Job): Promise<Report> {
   const clients: RawIrc[] = [];
-  for (let i = 0; i < count; i++) clients.push(await RawIrc.open(target, `u${i}`));
+  for (let i = 0; i < count; i++) clients.push(await RawIrc.open(target, nickOf(i)));
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   process.stdout.write('ready\n');
   let delivered = 0;
@@ -31,7 +31,7 @@ async function run({ target, clients: count, underWay, seconds }: Job): Promise<
   const cpu = process.cpuUsage();
   const before = performance.now();
   clients.slice(0, half).forEach((sender, at) => {
-    const line = `PRIVMSG u${half + at} :${TEXT}\r\n`;
+    const line = `PRIVMSG ${nickOf(half + at)} :${TEXT}\r\n`;
     const recipient = clients[half + at];
     if (recipient === undefined) throw new Error('every sender has a recipient');
     recipient.onMessages = (messages) => {
