@@ -26,27 +26,26 @@ export type PrivateMessage = Omit<z.output<typeof message>, 'type'>;
 export type KeptMessage = PrivateMessage & { readonly unread: boolean };
 
 export class PrivateLog {
-  /** By id, oldest first. */
-  readonly #messages: Map<string, KeptMessage>;
+  readonly #messages: KeptMessages;
   readonly #log: LineLog;
   /** Messages whose write is under way. */
   readonly #appending = new Map<string, Promise<void>>();
 
-  private constructor(log: LineLog, messages: Map<string, KeptMessage>) {
+  private constructor(log: LineLog, messages: KeptMessages) {
     this.#log = log;
     this.#messages = messages;
   }
 
   /** @throws ParleyError DISK_FULL with a reason when the file cannot be opened or read */
   static async open(home: string): Promise<PrivateLog> {
-    const messages = new Map<string, KeptMessage>();
+    const messages = new KeptMessages();
     const take = (entry: unknown): void => {
       const parsed = line.safeParse(entry).data;
       if (parsed === undefined) return;
-      if (parsed.type === 'read') setRead(messages, parsed.ids);
+      if (parsed.type === 'read') messages.setRead(parsed.ids);
       else {
         const { account, id, from, to, text, sentAt } = parsed;
-        remember(messages, { account, id, from, to, text, sentAt, unread: true });
+        messages.add({ account, id, from, to, text, sentAt, unread: true });
       }
     };
     return new PrivateLog(await LineLog.open({ path: join(home, PRIVATE_LOG_FILE), take }), messages);
@@ -54,12 +53,12 @@ export class PrivateLog {
 
   /** Messages of an account, oldest first. */
   messages(account: string): KeptMessage[] {
-    return [...this.#messages.values()].filter((each) => each.account === account);
+    return this.#messages.of(account);
   }
 
-  /** Messages of an account that were not shown. */
+  /** Messages of an account that were not shown. Costs the same for any number of them: asked for each message that comes. */
   countUnread(account: string): number {
-    return this.messages(account).filter(({ unread }) => unread).length;
+    return this.#messages.countUnread(account);
   }
 
   /**
@@ -70,7 +69,7 @@ export class PrivateLog {
     const underWay = this.#appending.get(kept.id);
     if (underWay !== undefined) await underWay;
     if (this.#messages.has(kept.id)) return false;
-    remember(this.#messages, { ...kept, unread: true });
+    this.#messages.add({ ...kept, unread: true });
     const written = this.#log.append({ type: 'message', ...kept });
     this.#appending.set(kept.id, written);
     try {
@@ -86,9 +85,9 @@ export class PrivateLog {
 
   /** Notes that messages were shown; unknown ids are passed over. */
   async markRead(ids: readonly string[]): Promise<void> {
-    const known = ids.filter((id) => this.#messages.get(id)?.unread === true);
+    const known = ids.filter((id) => this.#messages.isUnread(id));
     if (known.length === 0) return;
-    setRead(this.#messages, known);
+    this.#messages.setRead(known);
     await this.#log.append({ type: 'read', ids: known });
   }
 
@@ -98,15 +97,53 @@ export class PrivateLog {
   }
 }
 
-function remember(messages: Map<string, KeptMessage>, kept: KeptMessage): void {
-  messages.set(kept.id, kept);
-  const oldest = messages.keys().next();
-  if (messages.size > MAX_AT_HAND && oldest.done !== true) messages.delete(oldest.value);
-}
+/** Messages at hand, and how many of each account are unread. */
+class KeptMessages {
+  /** By id, oldest first. */
+  readonly #messages = new Map<string, KeptMessage>();
+  readonly #unread = new Map<string, number>();
 
-function setRead(messages: Map<string, KeptMessage>, ids: readonly string[]): void {
-  for (const id of ids) {
-    const kept = messages.get(id);
-    if (kept !== undefined) messages.set(id, { ...kept, unread: false });
+  of(account: string): KeptMessage[] {
+    return [...this.#messages.values()].filter((each) => each.account === account);
+  }
+
+  has(id: string): boolean {
+    return this.#messages.has(id);
+  }
+
+  isUnread(id: string): boolean {
+    return this.#messages.get(id)?.unread === true;
+  }
+
+  countUnread(account: string): number {
+    return this.#unread.get(account) ?? 0;
+  }
+
+  add(kept: KeptMessage): void {
+    this.#replace(kept.id, kept);
+    const oldest = this.#messages.keys().next();
+    if (this.#messages.size > MAX_AT_HAND && oldest.done !== true) this.delete(oldest.value);
+  }
+
+  delete(id: string): void {
+    this.#count(this.#messages.get(id), -1);
+    this.#messages.delete(id);
+  }
+
+  setRead(ids: readonly string[]): void {
+    for (const id of ids) {
+      const kept = this.#messages.get(id);
+      if (kept !== undefined) this.#replace(id, { ...kept, unread: false });
+    }
+  }
+
+  #replace(id: string, kept: KeptMessage): void {
+    this.#count(this.#messages.get(id), -1);
+    this.#messages.set(id, kept);
+    this.#count(kept, 1);
+  }
+
+  #count(kept: KeptMessage | undefined, by: number): void {
+    if (kept?.unread === true) this.#unread.set(kept.account, this.countUnread(kept.account) + by);
   }
 }

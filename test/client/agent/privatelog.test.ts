@@ -44,7 +44,9 @@ describe('client/agent/privatelog', () => {
     for (const n of [1, 2, 3]) await log.append(message(n));
     await log.markRead([message(1).id, message(3).id, message(9).id]);
     await log.close();
-    const unread = (await open(home)).messages('alice@here').filter((each) => each.unread);
+    const again = await open(home);
+    expect([log.countUnread('alice@here'), again.countUnread('alice@here')]).to.deep.equal([1, 1]);
+    const unread = again.messages('alice@here').filter((each) => each.unread);
     expect(unread.map(({ id }) => id)).to.deep.equal([message(2).id]);
   });
 
