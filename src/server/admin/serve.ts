@@ -6,7 +6,7 @@ import { adminCommands } from '../../protocol/commands/admin.js';
 import { Connection } from '../../protocol/connection.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import { makeHello } from '../../protocol/hello.js';
-import { byName, knownUser } from '../handlers/handler.js';
+import { sortedByName, knownUser } from '../handlers/handler.js';
 import type { Log } from '../log.js';
 import type { Server } from '../server.js';
 import type { Session } from '../session.js';
@@ -55,7 +55,7 @@ const handlers: Handlers<typeof adminCommands, AdminParts> = {
     const { presence, storage } = server.core.services;
     const { users, files } = await storage.countAll();
     const waiting = await storage.countUndelivered();
-    const sessions = presence.sessions().sort((a, b) => byName(a.user.name, b.user.name));
+    const sessions = sortedByName(presence.sessions(), ({ user }) => user.name);
     return {
       version: parts.version,
       address: server.address,

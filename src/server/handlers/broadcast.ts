@@ -3,7 +3,7 @@ import { nameKey, printable } from '../../protocol/values.js';
 import type { Context } from '../context.js';
 import { sendableText } from '../conversations.js';
 import type { AppendOutcome, UserId } from '../storage/port.js';
-import { byName, checkOutside } from './handler.js';
+import { sortedByName, checkOutside } from './handler.js';
 import type { Handler } from './handler.js';
 
 interface Audience {
@@ -81,5 +81,5 @@ async function sort(
     if ('refused' in each) full.push({ user, code: each.refused });
     else reached.push(user);
   }
-  return { reached: reached.sort(byName), full };
+  return { reached: sortedByName(reached, String), full };
 }

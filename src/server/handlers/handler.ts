@@ -35,7 +35,9 @@ export function checkOutside({ focus }: Session): void {
   if (focus !== undefined) throw new ParleyError('IN_FOCUS_GROUP', { group: focus.group.name });
 }
 
-export function byName(a: string, b: string): number {
-  const [left, right] = [nameKey(a), nameKey(b)];
-  return left < right ? -1 : left > right ? 1 : 0;
+/** Sorted without regard to case; each key is made once. */
+export function sortedByName<T>(items: readonly T[], nameOf: (item: T) => string): T[] {
+  const keyed = items.map((item) => ({ key: nameKey(nameOf(item)), item }));
+  keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  return keyed.map(({ item }) => item);
 }

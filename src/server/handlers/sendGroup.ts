@@ -1,7 +1,7 @@
 import { ParleyError } from '../../protocol/errors.js';
 import { sendableText } from '../conversations.js';
 import type { GroupRecord } from '../storage/port.js';
-import { byName } from './handler.js';
+import { sortedByName } from './handler.js';
 import type { Handler } from './handler.js';
 
 export const sendGroup: Handler<'send_group'> = async ({ id: given, number, group: name, text }, context) => {
@@ -29,5 +29,5 @@ export const sendGroup: Handler<'send_group'> = async ({ id: given, number, grou
     const user = names.get(each.userId) ?? (await storage.getUser(each.userId))?.name;
     if (user !== undefined) recipients.push(user);
   }
-  return { id, recipients: recipients.sort(byName) };
+  return { id, recipients: sortedByName(recipients, String) };
 };

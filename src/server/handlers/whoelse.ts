@@ -1,7 +1,12 @@
-import { byName } from './handler.js';
+import { sortedByName } from './handler.js';
 import type { Handler } from './handler.js';
 
 export const whoelse: Handler<'whoelse'> = (_params, { session, services: { presence } }) => {
   const others = presence.sessions().filter((other) => other.user.id !== session.user.id);
-  return { users: others.map(({ user }) => user.name as string).sort(byName) };
+  return {
+    users: sortedByName(
+      others.map(({ user }) => user.name),
+      String,
+    ),
+  };
 };
