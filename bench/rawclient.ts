@@ -11,6 +11,10 @@ const EVENT = 5;
 const PING = 9;
 /** `{"position":` and what follows it. */
 const POSITION_AT = HEADER_BYTES + '{"position":'.length;
+const POSITION = Buffer.from('position');
+/** `{"type":"` and the first letter of the type. */
+const TYPE_AT = HEADER_BYTES + '{"type":"'.length;
+const MESSAGE_TYPES = new Set(Buffer.from('mbg'));
 
 export interface RawTarget {
   readonly host: string;
@@ -30,6 +34,8 @@ export class RawClient {
   readonly #socket: Socket;
   #rest: Buffer = Buffer.alloc(0);
   #nextId = 1;
+  /** Of the last pushed message. */
+  #position = 0;
   #gathered: Buffer[] = [];
 
   private constructor(socket: Socket) {
@@ -109,14 +115,20 @@ export class RawClient {
   }
 
   #receiveEvent(frame: Buffer): void {
-    let position = 0;
-    for (let at = POSITION_AT; ; at++) {
-      const digit = (frame[at] ?? 0) - 0x30;
-      if (digit < 0 || digit > 9) break;
-      position = position * 10 + digit;
-    }
-    // Presence and notices begin with another field.
-    if (position > 0 && frame[HEADER_BYTES + 2] === 0x70 && frame[HEADER_BYTES + 3] === 0x6f)
-      this.onMessage(position, frame);
+    // Presence and notices begin with another type.
+    const explicit = frame.subarray(HEADER_BYTES + 2, HEADER_BYTES + 10).equals(POSITION);
+    if (explicit) this.#position = readNumber(frame, POSITION_AT);
+    else if (MESSAGE_TYPES.has(frame[TYPE_AT] ?? 0)) this.#position += 1;
+    else return;
+    this.onMessage(this.#position, frame);
+  }
+}
+
+function readNumber(bytes: Buffer, from: number): number {
+  let number = 0;
+  for (let at = from; ; at++) {
+    const digit = (bytes[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) return number;
+    number = number * 10 + digit;
   }
 }

@@ -84,7 +84,7 @@ class LoadClient {
     });
   }
 
-  #receive({ type, position = 0 }: { type: string; position?: number }): void {
+  #receive({ type, position = this.#position + 1 }: { type: string; position?: number }): void {
     if (type !== 'message' && type !== 'broadcast') return;
     this.#received += 1;
     this.#position = position;

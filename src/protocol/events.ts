@@ -30,12 +30,35 @@ const notice = z.object({
   user: z.string().optional().describe('Whom it is about.'),
 });
 
+/** A message as it travels: without a position it has the next one after that of the message before it on this connection. */
+const travellingMessage = pushedMessage.extend({
+  position: pushedMessage.shape.position
+    .optional()
+    .describe('Left out: the next one after that of the message before it on this connection.'),
+});
+export type TravellingMessage = z.output<typeof travellingMessage>;
+
 /** Which focus group this user is in from now on; none is null. Comes before the answer of what changed it. */
 const focus = z.object({ type: z.literal('focus'), group: z.string().nullable(), at });
 
 /** Pushed by the server to a logged-in client, as event frames with id 0. */
-export const serverEvent = z.discriminatedUnion('type', [pushedMessage, presence, notice, focus]);
+export const serverEvent = z.discriminatedUnion('type', [travellingMessage, presence, notice, focus]);
 export type ServerEvent = z.output<typeof serverEvent>;
+
+export function isMessage(event: ServerEvent): event is TravellingMessage {
+  return event.type === 'message' || event.type === 'broadcast' || event.type === 'group';
+}
+
+export type MessagePlacer = (message: TravellingMessage) => PushedMessage;
+
+/** Gives the messages of one connection, in their order, the positions that were left out. */
+export function messagePlacer(): MessagePlacer {
+  let last = 0;
+  return (message) => {
+    last = message.position ?? last + 1;
+    return { ...message, position: last };
+  };
+}
 
 export const NOTICE_CODES = {
   LOGGED_OUT_IDLE: 'the session ended: nothing was done for the server’s timeout',

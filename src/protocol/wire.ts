@@ -151,11 +151,10 @@ export class Wire {
   #flush(): void {
     if (this.#gathered.length === 0 || this.#state.kind !== 'open') return;
     const frames = this.#gathered;
-    const first = frames[0];
+    const bytes = this.#gatheredBytes;
     this.#gathered = [];
-    const whole = frames.length === 1 && first !== undefined ? first : Buffer.concat(frames, this.#gatheredBytes);
     this.#gatheredBytes = 0;
-    this.#write(whole);
+    this.#write(joined(frames, bytes));
   }
 
   #write(bytes: Buffer, written: () => void = () => undefined): void {
@@ -214,6 +213,20 @@ export class Wire {
     if (silentMs >= PING_INTERVAL_MS) this.#ping();
     this.#watch();
   }
+}
+
+/** What was joined last, in this turn: what goes to many connections is joined once. */
+let last: { readonly frames: readonly Buffer[]; readonly whole: Buffer } | undefined;
+
+function joined(frames: readonly Buffer[], bytes: number): Buffer {
+  const [first] = frames;
+  if (frames.length === 1 && first !== undefined) return first;
+  if (last?.frames.length === frames.length && last.frames.every((frame, index) => frame === frames[index])) {
+    return last.whole;
+  }
+  if (last === undefined) setImmediate(() => (last = undefined));
+  last = { frames, whole: Buffer.concat(frames, bytes) };
+  return last.whole;
 }
 
 /** An error as it travels; the cause and the stack stay here. */

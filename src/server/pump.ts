@@ -5,14 +5,16 @@ import type { Focus } from './focus.js';
 import { PUMP_PAGE_BYTES, PUMP_PAUSE_BYTES, PUSH_WINDOW } from './limits.js';
 import type { InboxEntry, MessageStore, UserId } from './storage/port.js';
 
-/** A pushed message but for its position, encoded once for all its recipients. */
+/** A pushed message, encoded once for all its recipients: without its position, which most need not be told. */
 export interface PushBody {
+  readonly frame: Buffer;
   readonly json: string;
 }
 
 export function pushBody(entry: Pick<InboxEntry, 'id' | 'kind' | 'from' | 'to' | 'text' | 'sentAt'>): PushBody {
   const { id, kind, from, to, text, sentAt } = entry;
-  return { json: JSON.stringify({ type: kind, id, from, to, text, at: new Date(sentAt).toISOString() }).slice(1) };
+  const json = JSON.stringify({ type: kind, id, from, to, text, at: new Date(sentAt).toISOString() });
+  return { frame: encodeFrame('event', 0, json), json };
 }
 
 export interface PumpParts {
@@ -30,13 +32,16 @@ export class Pump {
   readonly #parts: PumpParts;
   #pushed: number;
   #acknowledged: number;
+  /** Of the message that went over this connection last. */
+  #told: number | undefined;
   /** What it holds is passed over. */
   focus: Focus | undefined = undefined;
   /** Passed over, behind entries that are not acknowledged. */
   readonly #passed = new Set<number>();
   /** Between `hold` and `release`. */
   #isPaused = false;
-  #state: 'held' | 'idle' | 'running' | 'again' = 'held';
+  /** `idle`: all that the inbox has was pushed or passed over. `behind`: it has more, or may have. */
+  #state: 'held' | 'idle' | 'behind' | 'running' | 'again' = 'held';
 
   constructor(parts: PumpParts) {
     this.#parts = parts;
@@ -61,7 +66,7 @@ export class Pump {
   /** Begins to push, or goes on: the client knows by now that its session stands, or what `hold` was for. */
   release(): void {
     this.#isPaused = false;
-    if (this.#state === 'held') this.#state = 'idle';
+    if (this.#state === 'held') this.#state = 'behind';
     this.wake();
   }
 
@@ -73,7 +78,8 @@ export class Pump {
   /** Says that the inbox has more. A wake that is lost only delays. */
   wake(): void {
     if (this.#state === 'running') this.#state = 'again';
-    if (this.#state !== 'idle' || this.#isPaused) return;
+    else if (this.#state === 'idle') this.#state = 'behind';
+    if (this.#state !== 'behind' || this.#isPaused) return;
     this.#state = 'running';
     this.#run().catch(this.#parts.onError);
   }
@@ -94,7 +100,7 @@ export class Pump {
       for (const passed of this.#passed) if (passed <= reached) this.#passed.delete(passed);
       this.#acknowledged = reached;
       this.#skipPassed();
-      this.wake();
+      if (this.#state !== 'idle') this.wake();
     }
     return this.#acknowledged;
   }
@@ -117,13 +123,18 @@ export class Pump {
     return this.#pushed - this.#acknowledged < PUSH_WINDOW && connection.queuedBytes < PUMP_PAUSE_BYTES;
   }
 
-  #push(position: number, { json }: PushBody): void {
-    this.#parts.connection.sendEncodedEvent(encodeFrame('event', 0, `{"position":${position},${json}`));
+  /** A message without a position has the next one after that of the message before it. */
+  #push(position: number, { frame, json }: PushBody): void {
+    const { connection } = this.#parts;
+    if (position === (this.#told ?? -1) + 1) connection.sendEncodedEvent(frame);
+    else connection.sendEncodedEvent(encodeFrame('event', 0, `{"position":${position},${json.slice(1)}`));
+    this.#told = position;
     this.#pushed = position;
   }
 
   async #run(): Promise<void> {
     const { connection, storage, userId } = this.#parts;
+    let end: 'idle' | 'behind' = 'behind';
     try {
       while (connection.isOpen && !this.#isPaused && this.#pushed - this.#acknowledged < PUSH_WINDOW) {
         this.#state = 'running';
@@ -136,10 +147,13 @@ export class Pump {
           else if (!this.#hasRoom()) break;
           else this.#push(entry.position, pushBody(entry));
         }
-        if (entries.length === 0 && !this.#wokenMeanwhile()) break;
+        if (entries.length === 0 && !this.#wokenMeanwhile()) {
+          end = 'idle';
+          break;
+        }
       }
     } finally {
-      this.#state = 'idle';
+      this.#state = end;
     }
   }
 

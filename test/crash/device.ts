@@ -5,7 +5,7 @@ import type { CommandSpec } from '../../src/protocol/command.js';
 import { serverCommands } from '../../src/protocol/commands/server.js';
 import type { Connection } from '../../src/protocol/connection.js';
 import { toParleyError } from '../../src/protocol/errors.js';
-import { serverEvent } from '../../src/protocol/events.js';
+import type { PushedMessage, ServerEvent } from '../../src/protocol/events.js';
 import { dialServer } from '../support/server.js';
 import { sleep } from './chance.js';
 import type { Sending } from './ledger.js';
@@ -133,14 +133,15 @@ export class Device {
     const connection = await dialServer(at, {
       identity,
       onEvent: (value) => {
-        const event = serverEvent.parse(value);
-        if (!('position' in event)) return;
+        const event = value as ServerEvent | PushedMessage;
+        if (!('position' in event) || event.position === undefined) return;
+        const { position, id, text } = event;
         // As an agent that keeps it first; an answer that came before it is dealt with by then.
         setImmediate(() => {
-          reached = event.position;
-          if (!this.#positions.has(event.position)) {
-            this.#positions.add(event.position);
-            this.#show(event.id, event.text);
+          reached = position;
+          if (!this.#positions.has(position)) {
+            this.#positions.add(position);
+            this.#show(id, text);
           }
           acknowledge().catch(() => undefined);
         });

@@ -18,7 +18,7 @@ import { openSqlite } from '../../src/server/storage/sqlite.js';
 import type { Storage } from '../../src/server/storage/port.js';
 import { FakeClock } from '../support/fakeclock.js';
 import { linkedPair } from '../support/pair.js';
-import { PLAIN_ARGON2, addUsers } from '../support/server.js';
+import { PLAIN_ARGON2, addUsers, withPositions } from '../support/server.js';
 
 /** A key as the TLS layer would have proved it; any bytes do where nothing is signed. */
 export function anyKey(): SessionKey {
@@ -124,7 +124,7 @@ export class Hall {
     const place = { deciding: false, settle: () => undefined };
     this.core.accept(ours, { address, localAddress, key }, place);
     return new Guest(
-      (onEvent) => new Connection(theirs, { hello: makeHello('client'), end: 'dialer', onEvent }),
+      (onEvent) => new Connection(theirs, { hello: makeHello('client'), end: 'dialer', onEvent: withPositions(onEvent) }),
       key,
       theirs,
     );

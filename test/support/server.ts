@@ -16,6 +16,7 @@ import { systemClock } from '../../src/protocol/clock.js';
 import { serverCommands } from '../../src/protocol/commands/server.js';
 import { Connection } from '../../src/protocol/connection.js';
 import type { ConnectionOptions } from '../../src/protocol/connection.js';
+import { isMessage, messagePlacer, serverEvent } from '../../src/protocol/events.js';
 import { makeHello } from '../../src/protocol/hello.js';
 import { parseUserName } from '../../src/protocol/values.js';
 import { Passwords } from '../../src/server/auth/passwords.js';
@@ -153,10 +154,19 @@ export async function dialServer(
   const connection = new Connection(socket, {
     hello: makeHello('client'),
     end: 'dialer',
-    ...(settings.onEvent === undefined ? {} : { onEvent: settings.onEvent }),
+    ...(settings.onEvent === undefined ? {} : { onEvent: withPositions(settings.onEvent) }),
   });
   await connection.ready;
   return Object.assign(connection, { socket });
+}
+
+/** Events of one connection, each message with its position. */
+export function withPositions(onEvent: (event: unknown) => void): (event: unknown) => void {
+  const place = messagePlacer();
+  return (value) => {
+    const event = serverEvent.parse(value);
+    onEvent(isMessage(event) ? place(event) : event);
+  };
 }
 
 /** A connection to a server that is logged in. */

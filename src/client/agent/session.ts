@@ -9,8 +9,8 @@ import { deferred } from '../../protocol/deferred.js';
 import type { Deferred } from '../../protocol/deferred.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { ErrorCode } from '../../protocol/errors.js';
-import { serverEvent } from '../../protocol/events.js';
-import type { PushedMessage, ServerEvent } from '../../protocol/events.js';
+import { isMessage, messagePlacer, serverEvent } from '../../protocol/events.js';
+import type { MessagePlacer, PushedMessage, ServerEvent, TravellingMessage } from '../../protocol/events.js';
 import type { CallOptions } from '../../protocol/outgoing.js';
 import type { KeyFingerprint } from '../../protocol/values.js';
 import type { Pins } from '../../p2p/pins.js';
@@ -52,7 +52,7 @@ export interface SessionOptions {
   readonly prepare: (connection: Connection) => void;
   /** Messages as they are pushed: some come again on a new connection. */
   readonly onMessage: (message: PushedMessage) => void;
-  readonly onEvent: (event: Exclude<ServerEvent, PushedMessage>) => void;
+  readonly onEvent: (event: Exclude<ServerEvent, TravellingMessage>) => void;
   /** The session begins, or goes on, on a new connection; before anything else is done on it. */
   readonly onBegan: (start: SessionStart, address: Address) => void;
   /** The session goes on, on a new connection. */
@@ -176,7 +176,8 @@ export class Session {
     const stopped = this.#stopped.signal;
     const both = signal === undefined ? stopped : AbortSignal.any([stopped, signal]);
     const { identity, pins, clock, prepare } = this.#options;
-    const onEvent = (event: unknown): void => this.#receive(event);
+    const place = messagePlacer();
+    const onEvent = (event: unknown): void => this.#receive(event, place);
     const connection = await connectServer({
       address,
       identity,
@@ -249,14 +250,14 @@ export class Session {
     this.#options.onEnded(reason);
   }
 
-  #receive(value: unknown): void {
+  #receive(value: unknown, place: MessagePlacer): void {
     const parsed = serverEvent.safeParse(value);
     if (!parsed.success) {
       this.#options.log.warn({}, 'the server sent an event of an unknown form');
       return;
     }
     const event = parsed.data;
-    if ('position' in event) this.#options.onMessage(event);
+    if (isMessage(event)) this.#options.onMessage(place(event));
     else this.#options.onEvent(event);
   }
 }
