@@ -56,21 +56,16 @@ async function parley(
     const client = await RawClient.open(target, tokens[at] ?? '');
     clients[at] = client;
     let unacknowledged = 0;
-    let late: NodeJS.Timeout | undefined;
+    let last = 0;
     client.onMessage = (position) => {
-      const acknowledge = (): void => {
-        unacknowledged = 0;
-        clearTimeout(late);
-        late = undefined;
-        client.call(`{"command":"acknowledge","params":{"position":${position}}}`);
-      };
+      last = position;
       onDelivery(at);
       unacknowledged += 1;
       if (unacknowledged >= ACKNOWLEDGE_EVERY) acknowledge();
-      else {
-        clearTimeout(late);
-        late = setTimeout(acknowledge, 50);
-      }
+    };
+    const acknowledge = (): void => {
+      unacknowledged = 0;
+      client.call(`{"command":"acknowledge","params":{"position":${last}}}`);
     };
   });
   const sender = clients[0];

@@ -75,7 +75,7 @@ async function appendRound(storage: Storage): Promise<number> {
     const outcomes = await storage.appendMessages(messages);
     spent += performance.now() - before;
     if (outcomes.some(({ kind }) => kind !== 'stored')) throw new Error('a message was not stored');
-    for (let user = 1; user <= TALKERS; user++) await storage.acknowledge(user, Number.MAX_SAFE_INTEGER);
+    for (let user = 1; user <= TALKERS; user++) await storage.acknowledge(new Map([[user, Number.MAX_SAFE_INTEGER]]));
   }
   return (spent * 1_000) / (BATCH * BATCHES_A_ROUND);
 }

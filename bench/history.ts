@@ -72,7 +72,7 @@ async function fill(storage: Storage, reader: UserRecord): Promise<UserRecord[]>
       if (n % (MESSAGES / OTHERS) === 0) batch.push(message(from, other, `common elsewhere ${someWords(12)}`));
     }
     await storage.appendMessages(batch);
-    for (const { id } of [reader, other]) await storage.acknowledge(id, Number.MAX_SAFE_INTEGER);
+    for (const { id } of [reader, other]) await storage.acknowledge(new Map([[id, Number.MAX_SAFE_INTEGER]]));
   }
   const stored = performance.now();
   await storage.markRead(reader.id, { upTo: MESSAGES / 2 });

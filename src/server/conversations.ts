@@ -14,8 +14,8 @@ import type { Session } from './session.js';
 import type { AppendOutcome, MessageStore, NewMessage, UserId } from './storage/port.js';
 import type { Tally } from './tally.js';
 
-/** Users whose acknowledgement is written in one turn of the loop, each a commit of its own. */
-const ACKNOWLEDGEMENTS_A_TURN = 16;
+/** Users whose acknowledgements are written together: about a millisecond. */
+const ACKNOWLEDGEMENTS_A_TURN = 256;
 
 export interface ConversationsParts {
   readonly storage: MessageStore;
@@ -63,6 +63,8 @@ export class Conversations {
   readonly #unwritten = new Map<UserId, number>();
   /** Positions as they were last written, of users who are online. */
   readonly #written = new Map<UserId, number>();
+  /** Users whose positions are to be written in the next turn. */
+  #due: UserId[] = [];
   #cancelWrite: (() => void) | undefined;
 
   constructor({ storage, presence, clock, log, tally, onStored }: ConversationsParts) {
@@ -138,21 +140,18 @@ export class Conversations {
     const written = this.#written.get(userId) ?? 0;
     if (reached <= written) return;
     this.#unwritten.set(userId, reached);
-    if (reached - written >= ACKNOWLEDGE_AT_ONCE) void this.writeAcknowledged(userId);
-    else this.#cancelWrite ??= this.#clock.after(ACKNOWLEDGE_DELAY_MS, () => void this.#writeAll());
+    if (reached - written < ACKNOWLEDGE_AT_ONCE) {
+      this.#cancelWrite ??= this.#clock.after(ACKNOWLEDGE_DELAY_MS, () => void this.#writeAll());
+      return;
+    }
+    // Who got the same messages acknowledges them at the same time.
+    this.#due.push(userId);
+    if (this.#due.length === 1) setImmediate(() => void this.#write(this.#due.splice(0)));
   }
 
   /** Writes down how far this user has acknowledged. */
-  async writeAcknowledged(userId: UserId): Promise<void> {
-    const position = this.#unwritten.get(userId);
-    if (position === undefined) return;
-    this.#unwritten.delete(userId);
-    this.#written.set(userId, position);
-    try {
-      await this.#storage.acknowledge(userId, position);
-    } catch (error) {
-      this.#log.warn({ err: error, userId }, 'could not write down what was acknowledged');
-    }
+  writeAcknowledged(userId: UserId): Promise<void> {
+    return this.#write([userId]);
   }
 
   /** The session is over: what it acknowledged is written, and nothing of it kept here. */
@@ -174,10 +173,27 @@ export class Conversations {
   async #writeAll(): Promise<void> {
     this.#cancelWrite?.();
     this.#cancelWrite = undefined;
-    let inTurn = 0;
-    for (const userId of [...this.#unwritten.keys()]) {
-      await this.writeAcknowledged(userId);
-      if (++inTurn % ACKNOWLEDGEMENTS_A_TURN === 0) await new Promise(setImmediate);
+    const userIds = [...this.#unwritten.keys()];
+    while (userIds.length > 0) {
+      await this.#write(userIds.splice(0, ACKNOWLEDGEMENTS_A_TURN));
+      await new Promise(setImmediate);
+    }
+  }
+
+  async #write(userIds: readonly UserId[]): Promise<void> {
+    const reached = new Map<UserId, number>();
+    for (const userId of userIds) {
+      const position = this.#unwritten.get(userId);
+      if (position === undefined) continue;
+      this.#unwritten.delete(userId);
+      this.#written.set(userId, position);
+      reached.set(userId, position);
+    }
+    if (reached.size === 0) return;
+    try {
+      await this.#storage.acknowledge(reached);
+    } catch (error) {
+      this.#log.warn({ err: error, users: reached.size }, 'could not write down what was acknowledged');
     }
   }
 

@@ -240,10 +240,10 @@ export interface MessageStore {
   /** Entries after `position`, oldest first: what the pump sends. */
   entriesAfter(recipientId: UserId, position: number, page: PageSize): Promise<InboxEntry[]>;
   /**
-   * The user's agent has everything up to `position`: moves deliveredPosition there, never back and never past the newest entry.
-   * Returns where it is then; undefined when there is no such user.
+   * The agents of these users have everything up to these positions: moves deliveredPosition there, never back and never past the
+   * newest entry. Ids of no user are passed over.
    */
-  acknowledge(userId: UserId, position: number): Promise<number | undefined>;
+  acknowledge(reached: ReadonlyMap<UserId, number>): Promise<void>;
   /** The newest entries that pass the filter, oldest of them first; undefined when `before` names nothing in this inbox. */
   inboxPage(userId: UserId, filter: InboxFilter, page: PageSize): Promise<InboxEntry[] | undefined>;
   /** Returns how many entries were unread and are not any more. */
@@ -254,7 +254,10 @@ export interface MessageStore {
 
 /** The words of messages. What is not in the index yet is found all the same, only slower. */
 export interface IndexStore {
-  /** Takes some milliseconds' worth of entries into the index, the oldest first; says how many: none when all are in it. */
+  /**
+   * Takes some milliseconds' worth of entries into the index, the oldest first; says how many: none when all are in it. What an
+   * adapter puts off until there is time is done before.
+   */
   indexMessages(): Promise<number>;
 }
 

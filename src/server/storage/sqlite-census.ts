@@ -1,8 +1,9 @@
 /** Counts for the operator in SQLite. */
 import type { CensusStore } from './port.js';
 import type { SqliteConnection } from './sqlite-connection.js';
+import type { Inboxes } from './sqlite-fanouts.js';
 
-export function censusStore(db: SqliteConnection): CensusStore {
+export function censusStore(db: SqliteConnection, inboxes: Inboxes): CensusStore {
   const all = db.statement<{ users: number; files: number }>(
     'SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM files) AS files',
   );
@@ -13,6 +14,6 @@ export function censusStore(db: SqliteConnection): CensusStore {
   );
   return {
     countAll: () => db.read(() => all.get() ?? { users: 0, files: 0 }),
-    countUndelivered: () => db.read(() => undelivered.get()?.entries ?? 0),
+    countUndelivered: () => db.read(() => (undelivered.get()?.entries ?? 0) + inboxes.waiting),
   };
 }

@@ -48,6 +48,9 @@ export class SqliteConnection {
   readonly #release: Statement<object>;
   readonly #begin: Statement<object>;
   readonly #commit: Statement<object>;
+  readonly #dataVersion: Statement<{ data_version: number }>;
+  /** What takes back in memory what the open transaction did there. */
+  #undos: (() => void)[] = [];
   #open = true;
   #writes: QueuedWrite[] = [];
 
@@ -74,6 +77,17 @@ export class SqliteConnection {
     // IMMEDIATE: a transaction that reads first and then has to wait for a writer could only fail.
     this.#begin = this.statement('BEGIN IMMEDIATE');
     this.#commit = this.statement('COMMIT');
+    this.#dataVersion = this.statement('PRAGMA data_version');
+  }
+
+  /** Changes when another process has changed the database. */
+  get dataVersion(): number {
+    return this.#dataVersion.get()?.data_version ?? 0;
+  }
+
+  /** Within a transaction: `undo` takes back what was done in memory, should it not be committed. */
+  onRollback(undo: () => void): void {
+    this.#undos.push(undo);
   }
 
   /** Prepares a statement that is kept as long as the connection; its tables must exist. */
@@ -131,6 +145,7 @@ export class SqliteConnection {
   /** One write that undoes only itself when it fails. */
   #inSavepoint(write: QueuedWrite): Settle {
     const { database } = this;
+    const before = this.#undos.length;
     this.#savepoint.run();
     try {
       const settle = alone(write);
@@ -140,6 +155,7 @@ export class SqliteConnection {
       // After a full disk SQLite has undone everything, the other writes too.
       if (!database.inTransaction) throw thrown;
       database.exec('ROLLBACK TO one; RELEASE one');
+      this.#undo(before);
       return () => write.reject(this.toError(thrown, 'write'));
     }
   }
@@ -150,6 +166,7 @@ export class SqliteConnection {
     try {
       const result = work();
       this.#commit.run();
+      this.#undos = [];
       return result;
     } catch (error) {
       this.rollback();
@@ -157,9 +174,37 @@ export class SqliteConnection {
     }
   }
 
+  /** As `read`, of what `prepare` wrote just before; what that wrote is kept when it can be, also when the disk is full reads go on (R21). */
+  readAfter<T>(prepare: () => void, work: () => T): Promise<T> {
+    return this.read(() => {
+      this.#begin.run();
+      try {
+        prepare();
+        const result = work();
+        try {
+          this.#commit.run();
+          this.#undos = [];
+        } catch (error) {
+          if (this.toError(error, 'write').code !== 'DISK_FULL') throw error;
+          this.rollback();
+        }
+        return result;
+      } catch (error) {
+        this.rollback();
+        throw error;
+      }
+    });
+  }
+
   /** After a full disk SQLite has rolled back by itself; a second time would hide the first error. */
   rollback(): void {
     if (this.database.inTransaction) this.database.exec('ROLLBACK');
+    this.#undo(0);
+  }
+
+  /** Takes back what was done in memory, the newest first. */
+  #undo(from: number): void {
+    for (const undo of this.#undos.splice(from).reverse()) undo();
   }
 
   /** Reads every page; foreign keys too. */
@@ -168,10 +213,11 @@ export class SqliteConnection {
     return row?.integrity_check === 'ok' && this.database.prepare('PRAGMA foreign_key_check').all([]).length === 0;
   }
 
-  /** May be called more than once. */
-  close(): void {
+  /** Does what was asked for and then `last`, which throws nothing. May be called more than once. */
+  close(last: () => void = () => undefined): void {
     if (!this.#open) return;
     while (this.#writes.length > 0) this.#commitQueued();
+    last();
     this.#open = false;
     this.rollback();
     this.database.close();

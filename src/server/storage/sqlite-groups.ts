@@ -15,6 +15,7 @@ import type {
   UserId,
 } from './port.js';
 import type { SqliteConnection } from './sqlite-connection.js';
+import type { Inboxes } from './sqlite-fanouts.js';
 
 const RECORD = 'g.id, g.name, g.mode';
 
@@ -76,7 +77,7 @@ function toMember({ id, name, mode, userId, userName, heldFrom }: FocusRow): Foc
   return { user: { id: userId, name: userName }, group: { id, name, mode }, heldFrom: heldFrom ?? 0 };
 }
 
-export function groupStore(db: SqliteConnection): GroupStore {
+export function groupStore(db: SqliteConnection, inboxes: Inboxes): GroupStore {
   const sql = prepare(db);
 
   const create = ({ name, mode, creatorId, createdAt }: NewGroup): GroupRecord | undefined => {
@@ -97,6 +98,7 @@ export function groupStore(db: SqliteConnection): GroupStore {
     }
     if (sql.add.run(groupId, userId, at) === 0) return { kind: 'gone' };
     sql.used.run(at, groupId);
+    inboxes.write(userId);
     const before = sql.heldFrom.get(userId);
     if (group.mode === 'focus') sql.beginHolding.run(userId);
     const heldFrom = before?.heldFrom ?? before?.last ?? 0;
@@ -124,7 +126,7 @@ export function groupStore(db: SqliteConnection): GroupStore {
       }),
     focusMembers: () => db.read(() => sql.allFocus.all().map(toMember)),
     heldSummary: (userId) =>
-      db.read(() => {
+      inboxes.read(userId, () => {
         const row = sql.focusOf.get(userId);
         const from = row?.heldFrom ?? 0;
         const senders = row === undefined ? [] : sql.held.all(userId, from, row.name);

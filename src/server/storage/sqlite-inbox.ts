@@ -4,6 +4,7 @@ import type { InboxEntry, InboxFilter, MessageStore, PageSize, ReadMark, UserId 
 import type { SqliteConnection, Statement } from './sqlite-connection.js';
 import { COLUMNS, collect } from './sqlite-entries.js';
 import type { EntryRow, Fetch } from './sqlite-entries.js';
+import type { Inboxes } from './sqlite-fanouts.js';
 import { searchReader } from './sqlite-search.js';
 
 /** Entries marked read in one transaction: some milliseconds; marking a whole history lets others in between. */
@@ -30,7 +31,7 @@ function preparePages(db: SqliteConnection) {
 
 type PageReader = Pick<MessageStore, 'entriesAfter' | 'inboxPage' | 'countUnread'>;
 
-export function inboxReader(db: SqliteConnection): PageReader {
+export function inboxReader(db: SqliteConnection, inboxes: Inboxes): PageReader {
   const pages = preparePages(db);
   const after = db.statement<EntryRow>(
     `SELECT ${COLUMNS} FROM deliveries d CROSS JOIN messages m ON m.id = d.message
@@ -69,34 +70,26 @@ export function inboxReader(db: SqliteConnection): PageReader {
   const inboxPage = async (userId: UserId, filter: InboxFilter, size: PageSize): Promise<InboxEntry[] | undefined> => {
     const { words } = filter;
     if (words === undefined) {
-      return db.read(() => {
+      return inboxes.read(userId, () => {
         const start = startOf(userId, filter);
         return start === undefined ? undefined : collect(fetchOf(userId, filter), start, size).reverse();
       });
     }
-    const from = await db.read(() => ({ start: startOf(userId, filter), fetch: fetchOf(userId, filter) }));
+    const from = await inboxes.read(userId, () => ({ start: startOf(userId, filter), fetch: fetchOf(userId, filter) }));
     if (from.start === undefined) return undefined;
     return (await search({ userId, filter, words, size, start: from.start, fetch: from.fetch })).reverse();
   };
 
   return {
     entriesAfter: (recipientId, position, size) =>
-      db.read(() => collect((from, count) => after.all(recipientId, from, count), position, size)),
+      inboxes.read(recipientId, () => collect((from, count) => after.all(recipientId, from, count), position, size)),
     inboxPage,
-    countUnread: (userId) => db.read(() => unread.get(userId)?.unread ?? 0),
+    countUnread: (userId) => db.read(() => (unread.get(userId)?.unread ?? 0) + inboxes.waitingFor(userId)),
   };
 }
 
 function prepareMarks(db: SqliteConnection) {
   return {
-    advance: db.statement(
-      `UPDATE inboxes SET (delivered_position, delivered_bytes) =
-       (SELECT position, total_bytes FROM deliveries WHERE recipient_id = ?1 AND position = min(?2, last_position))
-     WHERE user_id = ?1 AND min(?2, last_position) > delivered_position`,
-    ),
-    delivered: db.statement<{ position: number }>(
-      'SELECT delivered_position AS position FROM inboxes WHERE user_id = ? AND EXISTS (SELECT 1 FROM users WHERE id = user_id)',
-    ),
     markPositions: db.statement(
       `UPDATE deliveries SET unread = 0
      WHERE recipient_id = ? AND unread = 1 AND position IN (SELECT value FROM json_each(?))`,
@@ -117,8 +110,8 @@ function prepareMarks(db: SqliteConnection) {
   };
 }
 
-export function inboxMarker(db: SqliteConnection): Pick<MessageStore, 'acknowledge' | 'markRead'> {
-  const { advance, delivered, markPositions, positionsOf, unreadUpTo, unreadFromUpTo, countDown } = prepareMarks(db);
+export function inboxMarker(db: SqliteConnection, inboxes: Inboxes): Pick<MessageStore, 'acknowledge' | 'markRead'> {
+  const { markPositions, positionsOf, unreadUpTo, unreadFromUpTo, countDown } = prepareMarks(db);
 
   const markBatch = (userId: UserId, positions: readonly number[]): number => {
     const changed = markPositions.run(userId, JSON.stringify(positions));
@@ -136,6 +129,7 @@ export function inboxMarker(db: SqliteConnection): Pick<MessageStore, 'acknowled
     let marked = 0;
     for (;;) {
       const changed = await db.write(() => {
+        inboxes.write(userId);
         const rows =
           senderId === undefined
             ? unreadUpTo.all(userId, upTo, MARK_BATCH)
@@ -150,14 +144,16 @@ export function inboxMarker(db: SqliteConnection): Pick<MessageStore, 'acknowled
   };
 
   return {
-    acknowledge: (userId, position) =>
+    acknowledge: (reached) =>
       db.write(() => {
-        advance.run(userId, position);
-        return delivered.get(userId)?.position;
+        for (const [userId, position] of reached) inboxes.acknowledge(userId, position);
       }),
     markRead: (userId: UserId, mark: ReadMark) => {
       if ('upTo' in mark) return markUpTo(userId, mark.upTo, mark.senderId);
-      return db.write(() => ('ids' in mark ? markIds(userId, mark.ids) : markBatch(userId, mark.positions)));
+      return db.write(() => {
+        inboxes.write(userId);
+        return 'ids' in mark ? markIds(userId, mark.ids) : markBatch(userId, mark.positions);
+      });
     },
   };
 }

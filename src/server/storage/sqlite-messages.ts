@@ -3,13 +3,13 @@ import type { KeyFingerprint } from '../../protocol/values.js';
 import { MAX_INBOX_BYTES, MAX_INBOX_ENTRIES, MAX_INBOX_ENTRIES_PER_SENDER } from './port.js';
 import type { AppendOutcome, MessageStore, NewMessage, RecipientOutcome, UserId } from './port.js';
 import type { SqliteConnection } from './sqlite-connection.js';
+import { FANOUT_FROM, lastPositionOf } from './sqlite-fanouts.js';
+import type { Inbox, Inboxes, Waiting } from './sqlite-fanouts.js';
 
-/** An inbox as far as it was changed in this batch. */
-interface Inbox {
-  lastPosition: number;
-  lastBytes: number;
-  readonly deliveredPosition: number;
-  readonly deliveredBytes: number;
+/** What a batch has of an inbox. */
+interface Touched {
+  readonly inbox: Inbox;
+  /** Entries that were put into it and its row does not know yet. */
   added: number;
   /** Undelivered entries by sender, as far as they had to be counted. */
   readonly undeliveredFrom: Map<UserId, number>;
@@ -37,11 +37,6 @@ function prepare(db: SqliteConnection) {
     positions: db.statement<{ userId: UserId; position: number }>(
       'SELECT recipient_id AS userId, position FROM deliveries WHERE message = ?',
     ),
-    inbox: db.statement<Omit<Inbox, 'added' | 'undeliveredFrom'>>(
-      `SELECT last_position AS lastPosition, last_bytes AS lastBytes, delivered_position AS deliveredPosition,
-         delivered_bytes AS deliveredBytes
-       FROM inboxes WHERE user_id = ? AND EXISTS (SELECT 1 FROM users WHERE id = user_id)`,
-    ),
     // At most MAX_INBOX_ENTRIES_PER_SENDER index entries, whatever the history.
     undeliveredFrom: db.statement<{ entries: number }>(
       'SELECT count(*) AS entries FROM deliveries WHERE recipient_id = ? AND sender_id = ? AND position > ?',
@@ -59,12 +54,15 @@ function prepare(db: SqliteConnection) {
   };
 }
 
-export function messageAppender(db: SqliteConnection): Pick<MessageStore, 'appendMessages' | 'nextNumber'> {
+export function messageAppender(
+  db: SqliteConnection,
+  inboxes: Inboxes,
+): Pick<MessageStore, 'appendMessages' | 'nextNumber'> {
   const sql = prepare(db);
   return {
     appendMessages: (entries) =>
       db.write(() => {
-        const batch = new Batch(sql);
+        const batch = new Batch(sql, inboxes);
         const outcomes = entries.map((entry) => batch.append(entry));
         batch.finish();
         return outcomes;
@@ -76,11 +74,14 @@ export function messageAppender(db: SqliteConnection): Pick<MessageStore, 'appen
 /** One transaction's worth: reads each inbox and number once, writes it back once, and is thrown away. */
 class Batch {
   readonly #sql: ReturnType<typeof prepare>;
-  readonly #inboxes = new Map<UserId, Inbox | undefined>();
+  readonly #inboxes: Inboxes;
+  readonly #touched = new Map<UserId, Touched | undefined>();
   readonly #orders = new Map<string, Order>();
 
-  constructor(sql: ReturnType<typeof prepare>) {
+  constructor(sql: ReturnType<typeof prepare>, inboxes: Inboxes) {
     this.#sql = sql;
+    this.#inboxes = inboxes;
+    inboxes.refresh();
   }
 
   append(entry: NewMessage): AppendOutcome {
@@ -98,10 +99,12 @@ class Batch {
 
   /** Writes what the batch has changed. */
   finish(): void {
-    for (const [userId, inbox] of this.#inboxes) {
-      if (inbox === undefined || inbox.added === 0) continue;
-      this.#sql.updateInbox.run(inbox.lastPosition, inbox.lastBytes, inbox.added, userId);
+    for (const [userId, touched] of this.#touched) {
+      if (touched === undefined || touched.added === 0) continue;
+      const { inbox, added } = touched;
+      this.#sql.updateInbox.run(inbox.lastPosition, inbox.lastBytes, added, userId);
     }
+    this.#inboxes.limit();
     for (const { userId, device, last } of this.#orders.values()) {
       if (last > 0) this.#sql.setNumber.run(userId, device, last);
     }
@@ -111,7 +114,14 @@ class Batch {
     const found = this.#sql.findMessage.get(Buffer.from(messageId, 'hex'), senderId);
     if (found === undefined) return undefined;
     const refused = found.refused === null ? [] : (JSON.parse(found.refused) as Refusal[]);
-    return { kind: 'duplicate', recipients: [...refused.map(toOutcome), ...this.#sql.positions.all(found.id)] };
+    return {
+      kind: 'duplicate',
+      recipients: [
+        ...refused.map(toOutcome),
+        ...this.#sql.positions.all(found.id),
+        ...this.#inboxes.positionsOf(found.id),
+      ],
+    };
   }
 
   /** A message that was stored before is found by the conflict, so that one that was not costs no search. */
@@ -119,11 +129,11 @@ class Batch {
     const { senderId } = entry;
     const text = Buffer.from(entry.text);
     const refused: Refusal[] = [];
-    const accepted: [UserId, Inbox][] = [];
+    const accepted: Touched[] = [];
     for (const userId of new Set(entry.recipients)) {
-      const inbox = this.#inboxOf(userId);
-      if (inbox === undefined) refused.push([userId, 'UNKNOWN_USER']);
-      else if (this.#hasRoom(userId, inbox, senderId, text.length)) accepted.push([userId, inbox]);
+      const touched = this.#touch(userId);
+      if (touched === undefined) refused.push([userId, 'UNKNOWN_USER']);
+      else if (this.#hasRoom(touched, senderId, text.length)) accepted.push(touched);
       else refused.push([userId, 'INBOX_FULL']);
     }
     const outcomes: RecipientOutcome[] = refused.map(toOutcome);
@@ -132,16 +142,28 @@ class Batch {
       const kind = refused.length === 0 ? 'stored' : 'refused';
       return this.#findDuplicate(entry) ?? { kind, recipients: outcomes };
     }
-    for (const [userId, inbox] of accepted) {
-      inbox.lastPosition += 1;
-      inbox.lastBytes += text.length;
-      inbox.added += 1;
-      const fromSender = inbox.undeliveredFrom.get(senderId);
-      if (fromSender !== undefined) inbox.undeliveredFrom.set(senderId, fromSender + 1);
-      this.#sql.insertDelivery.run(userId, inbox.lastPosition, message, senderId, inbox.lastBytes);
-      outcomes.push({ userId, position: inbox.lastPosition });
+    for (const { undeliveredFrom } of accepted) {
+      const fromSender = undeliveredFrom.get(senderId);
+      if (fromSender !== undefined) undeliveredFrom.set(senderId, fromSender + 1);
     }
+    const stored = { message, senderId, bytes: text.length };
+    if (accepted.length < FANOUT_FROM) for (const touched of accepted) this.#deliver(touched, stored);
+    else
+      this.#inboxes.add(
+        stored,
+        accepted.map(({ inbox }) => inbox),
+      );
+    for (const { inbox } of accepted) outcomes.push({ userId: inbox.userId, position: lastPositionOf(inbox) });
     return { kind: 'stored', recipients: outcomes };
+  }
+
+  #deliver(touched: Touched, { message, senderId, bytes }: Waiting): void {
+    const { inbox } = touched;
+    this.#inboxes.write(inbox.userId);
+    inbox.lastPosition += 1;
+    inbox.lastBytes += bytes;
+    touched.added += 1;
+    this.#sql.insertDelivery.run(inbox.userId, inbox.lastPosition, message, senderId, inbox.lastBytes);
   }
 
   #insertMessage(entry: NewMessage, text: Buffer, refused: readonly Refusal[]): number | undefined {
@@ -151,26 +173,29 @@ class Batch {
     return this.#sql.insertMessage.insert(id, senderId, senderName, kind, to, text, sentAt, note);
   }
 
-  #hasRoom(userId: UserId, inbox: Inbox, senderId: UserId, bytes: number): boolean {
-    const undelivered = inbox.lastPosition - inbox.deliveredPosition;
+  #hasRoom({ inbox, undeliveredFrom }: Touched, senderId: UserId, bytes: number): boolean {
+    const { userId, deliveredPosition, deliveredBytes } = inbox;
+    const undelivered = lastPositionOf(inbox) - deliveredPosition;
     if (undelivered >= MAX_INBOX_ENTRIES) return false;
-    if (inbox.lastBytes - inbox.deliveredBytes + bytes > MAX_INBOX_BYTES) return false;
+    if (inbox.lastBytes + inbox.waitingBytes - deliveredBytes + bytes > MAX_INBOX_BYTES) return false;
     // Nobody can have more in it than there is.
     if (undelivered < MAX_INBOX_ENTRIES_PER_SENDER) return true;
-    let fromSender = inbox.undeliveredFrom.get(senderId);
+    let fromSender = undeliveredFrom.get(senderId);
     if (fromSender === undefined) {
-      fromSender = this.#sql.undeliveredFrom.get(userId, senderId, inbox.deliveredPosition)?.entries ?? 0;
-      inbox.undeliveredFrom.set(senderId, fromSender);
+      this.#inboxes.write(userId);
+      fromSender = this.#sql.undeliveredFrom.get(userId, senderId, deliveredPosition)?.entries ?? 0;
+      undeliveredFrom.set(senderId, fromSender);
     }
     return fromSender < MAX_INBOX_ENTRIES_PER_SENDER;
   }
 
-  #inboxOf(userId: UserId): Inbox | undefined {
-    if (this.#inboxes.has(userId)) return this.#inboxes.get(userId);
-    const row = this.#sql.inbox.get(userId);
-    const inbox = row && { ...row, added: 0, undeliveredFrom: new Map<UserId, number>() };
-    this.#inboxes.set(userId, inbox);
-    return inbox;
+  #touch(userId: UserId): Touched | undefined {
+    if (this.#touched.has(userId)) return this.#touched.get(userId);
+    const inbox = this.#inboxes.inboxOf(userId);
+    if (inbox !== undefined) this.#inboxes.keep(inbox);
+    const touched = inbox && { inbox, added: 0, undeliveredFrom: new Map<UserId, number>() };
+    this.#touched.set(userId, touched);
+    return touched;
   }
 
   #orderOf(userId: UserId, device: KeyFingerprint): Order {

@@ -30,12 +30,12 @@ interface OldEntry {
 export function entryRemover(db: SqliteConnection) {
   const removeDelivery = db.statement('DELETE FROM deliveries WHERE recipient_id = ? AND position = ?');
   const removeWords = db.statement('DELETE FROM search WHERE rowid = ((? << 32) | ?)');
-  const removeMessage = db.statement(
-    'DELETE FROM messages WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message = ?1)',
-  );
+  const nobodyHasIt = `NOT EXISTS (SELECT 1 FROM deliveries WHERE message = ?1)
+    AND NOT EXISTS (SELECT 1 FROM fanouts WHERE message = ?1)`;
+  const removeMessage = db.statement(`DELETE FROM messages WHERE id = ?1 AND ${nobodyHasIt}`);
   const emptyMessage = db.statement(
     `UPDATE messages SET text = x'', to_name = '', refused = NULL
-     WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message = ?1)`,
+     WHERE id = ?1 AND ${nobodyHasIt}`,
   );
   // The row of the newest message is used again once that is removed; it must not seem to be in the index then.
   const stepBack = db.statement(
@@ -62,10 +62,12 @@ function prepare(db: SqliteConnection) {
       `SELECT u.id AS userId, u.retention_days AS days, i.delivered_position AS delivered
        FROM users u JOIN inboxes i ON i.user_id = u.id WHERE u.id >= ? ORDER BY u.id LIMIT ?`,
     ),
+    // Whether an entry of a message to many was written is told by its being there.
     oldest: db.statement<OldEntry>(
       `SELECT d.position, d.message, d.unread, m.sent_at AS sentAt
        FROM deliveries d CROSS JOIN messages m ON m.id = d.message
-       WHERE d.recipient_id = ? AND d.position > ? AND d.position <= ? ORDER BY d.position LIMIT ?`,
+       WHERE d.recipient_id = ? AND d.position > ? AND d.position <= ?
+         AND NOT EXISTS (SELECT 1 FROM fanouts WHERE message = d.message) ORDER BY d.position LIMIT ?`,
     ),
     forgetIds: db.statement(
       `DELETE FROM messages WHERE id IN

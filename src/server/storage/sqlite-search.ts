@@ -7,6 +7,7 @@ import type { IndexStore, InboxEntry, InboxFilter, PageSize, UserId } from './po
 import type { SqliteConnection } from './sqlite-connection.js';
 import { COLUMNS, EntryPage, FETCH, textOf } from './sqlite-entries.js';
 import type { EntryRow, Fetch } from './sqlite-entries.js';
+import type { Inboxes } from './sqlite-fanouts.js';
 
 /** Entries that one commit takes into the index: some milliseconds. */
 const INDEX_BATCH = 200;
@@ -39,7 +40,7 @@ interface ToIndex extends Progress {
 
 const PROGRESS = 'SELECT message, recipient_id AS recipientId FROM search_progress';
 
-export function indexStore(db: SqliteConnection): IndexStore {
+export function indexStore(db: SqliteConnection, inboxes: Inboxes): IndexStore {
   const progress = db.statement<Progress>(PROGRESS);
   const next = db.statement<ToIndex>(
     `SELECT d.message, d.recipient_id AS recipientId, d.position, m.sender_id AS senderId, m.text
@@ -51,6 +52,9 @@ export function indexStore(db: SqliteConnection): IndexStore {
   const merge = db.statement(`INSERT INTO search (search, rank) VALUES ('merge', ?)`);
 
   const indexBatch = (): number => {
+    // Entries that wait would come behind what is in the index already.
+    const written = inboxes.writeSome();
+    if (written > 0) return written;
     const from = progress.get() ?? { message: 0, recipientId: 0 };
     const batch = withWords(next.all(from.message, from.recipientId, INDEX_BATCH));
     const last = batch.at(-1)?.row;

@@ -4,6 +4,7 @@ import { nameKey } from '../../protocol/values.js';
 import type { UserName } from '../../protocol/values.js';
 import type { SeenUser, UserId, UserRecord, UserStore } from './port.js';
 import type { SqliteConnection } from './sqlite-connection.js';
+import type { Inboxes } from './sqlite-fanouts.js';
 import { entryRemover } from './sqlite-retention.js';
 
 /** Deliveries of a removed user that are deleted in one transaction: some milliseconds, so that a server beside goes on. */
@@ -13,13 +14,11 @@ interface UserRow extends Omit<UserRecord, 'lastSeenAt'> {
   readonly lastSeenAt: number | null;
 }
 
-const toRecord = (row: UserRow): UserRecord => ({ ...row, lastSeenAt: row.lastSeenAt ?? undefined });
-
 const SELECT = `SELECT u.id, u.name, u.password_hash AS passwordHash, u.last_seen_at AS lastSeenAt,
     i.last_position AS lastPosition, i.delivered_position AS deliveredPosition
   FROM users u JOIN inboxes i ON i.user_id = u.id`;
 
-export function userStore(db: SqliteConnection): UserStore {
+export function userStore(db: SqliteConnection, inboxes: Inboxes): UserStore {
   const insert = db.statement<{ id: UserId }>(
     `INSERT INTO users (name_key, name, password_hash, created_at) VALUES (?, ?, ?, ?)
      ON CONFLICT (name_key) DO NOTHING RETURNING id`,
@@ -44,6 +43,11 @@ export function userStore(db: SqliteConnection): UserStore {
     insertInbox.run(created.id);
     return { id: created.id, name, passwordHash, lastSeenAt: undefined, lastPosition: 0, deliveredPosition: 0 };
   };
+  const toRecord = (row: UserRow): UserRecord => ({
+    ...row,
+    lastSeenAt: row.lastSeenAt ?? undefined,
+    lastPosition: row.lastPosition + inboxes.waitingFor(row.id),
+  });
   const one = (row: UserRow | undefined): UserRecord | undefined => row && toRecord(row);
 
   return {
@@ -57,7 +61,11 @@ export function userStore(db: SqliteConnection): UserStore {
         return setHash.run(passwordHash, id) > 0;
       }),
     async removeUser(id) {
-      const removed = await db.write(() => remove.run(id) > 0);
+      const removed = await db.write(() => {
+        const isRemoved = remove.run(id) > 0;
+        inboxes.write(id);
+        return isRemoved;
+      });
       // From here on the user is gone; what a crash leaves of the inbox goes with the next removal.
       while (await db.write(sweep)) await setImmediate();
       return removed;

@@ -6,6 +6,7 @@ import { blockStore } from './sqlite-blocks.js';
 import { censusStore } from './sqlite-census.js';
 import { SqliteConnection } from './sqlite-connection.js';
 import { deviceStore, resumeTokenStore } from './sqlite-devices.js';
+import { Inboxes } from './sqlite-fanouts.js';
 import { fileStore } from './sqlite-files.js';
 import { groupStore } from './sqlite-groups.js';
 import { inboxMarker, inboxReader } from './sqlite-inbox.js';
@@ -27,43 +28,45 @@ export type SqlitePlace = { readonly dataDir: string; readonly role: 'server' | 
  * @throws ParleyError DATA_IN_USE, DISK_FULL, SERVER_BUSY, INTERNAL (damaged, or of a newer version)
  */
 export async function openSqlite(place: SqlitePlace): Promise<Storage> {
-  if (place === ':memory:') return openStorage(place, () => undefined);
+  if (place === ':memory:') return openStorage(place, true, () => undefined);
   const path = await prepareDataDir(place.dataDir);
   const unlock = place.role === 'server' ? await lockDataDir(place.dataDir) : () => undefined;
   try {
-    return await openStorage(path, unlock);
+    return await openStorage(path, place.role === 'server', unlock);
   } catch (error) {
     unlock();
     throw error;
   }
 }
 
-async function openStorage(path: string, unlock: () => void): Promise<Storage> {
+async function openStorage(path: string, isServer: boolean, unlock: () => void): Promise<Storage> {
   const db = new SqliteConnection(path);
   try {
     await migrate(db);
+    const inboxes = new Inboxes(db);
+    if (isServer) inboxes.load();
     const readIndex = indexReader(db);
     return {
-      ...userStore(db),
+      ...userStore(db, inboxes),
       ...deviceStore(db),
       ...resumeTokenStore(db),
       ...blockStore(db),
-      ...messageAppender(db),
-      ...inboxReader(db),
-      ...inboxMarker(db),
-      ...indexStore(db),
+      ...messageAppender(db, inboxes),
+      ...inboxReader(db, inboxes),
+      ...inboxMarker(db, inboxes),
+      ...indexStore(db, inboxes),
       ...retentionStore(db),
-      ...groupStore(db),
+      ...groupStore(db, inboxes),
       ...fileStore(db),
       ...settingStore(db),
-      ...censusStore(db),
+      ...censusStore(db, inboxes),
       integrityOk: () =>
         db.read(() => {
           readIndex();
           return db.isIntact();
         }),
       close: () => {
-        db.close();
+        db.close(() => inboxes.writeAll());
         unlock();
         return Promise.resolve();
       },

@@ -134,7 +134,7 @@ describe('sqlite storage and its faults', () => {
     for (let from = 0; from < 4_000; from += 200) {
       const texts = Array.from({ length: 200 }, (_, n) => `common w${from + n}`);
       await storage.appendMessages(texts.map((text) => message(alice, [bob], { text })));
-      await storage.acknowledge(bob.id, Infinity);
+      await storage.acknowledge(new Map([[bob.id, Infinity]]));
     }
     let killed = 0;
     for (let round = 0; round < 4; round++) {
