@@ -1,8 +1,8 @@
 /** When written blocks become claimed ones: data is synced first, then the sidecar says so, in batches (R26). */
-import type { FileHandle } from 'node:fs/promises';
 import { runsOf } from './bits.js';
 import { unwritable } from './fserrors.js';
 import type { SidecarLog } from './sidecar.js';
+import type { PartStore } from './store.js';
 
 /** Bytes written before they are synced and claimed: rare enough to cost little, often enough that a power cut costs little. */
 export const CLAIM_BYTES = 64 * 1024 * 1024;
@@ -12,7 +12,7 @@ export const CLAIM_AFTER_MS = 1000;
 /** The blocks of an open file that are written and not claimed yet, and the sidecar that will claim them. */
 export class Claims {
   readonly #path: string;
-  readonly #file: FileHandle;
+  readonly #file: Pick<PartStore, 'datasync'>;
   #log: SidecarLog;
   #blocks: number[] = [];
   #bytes = 0;
@@ -20,7 +20,7 @@ export class Claims {
   #flushing: Promise<void> = Promise.resolve();
 
   /** `path` is that of `file`, for errors. Owns `log`. */
-  constructor(path: string, file: FileHandle, log: SidecarLog) {
+  constructor(path: string, file: Pick<PartStore, 'datasync'>, log: SidecarLog) {
     this.#path = path;
     this.#file = file;
     this.#log = log;

@@ -62,9 +62,14 @@ export async function openRegular(path: string): Promise<FileHandle> {
   }
 }
 
+/** Read at positions, as a FileHandle is. */
+export interface Readable {
+  read(target: Uint8Array, start: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
+}
+
 /** Fills `target[start, start + length)` from `position` on; fewer bytes are read only at the end of the file. */
 export async function readFully(
-  file: FileHandle,
+  file: Readable,
   target: Uint8Array,
   start: number,
   length: number,
@@ -79,8 +84,13 @@ export async function readFully(
   return done;
 }
 
+/** Written at positions, as a FileHandle is. */
+export interface Writable {
+  write(bytes: Uint8Array, start: number, length: number, position: number): Promise<{ readonly bytesWritten: number }>;
+}
+
 /** Writes all bytes at `position`; what was written before a failure may stay. */
-export async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+export async function writeFully(file: Writable, bytes: Uint8Array, position: number): Promise<void> {
   let done = 0;
   while (done < bytes.length) {
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
@@ -99,7 +109,7 @@ export function writeFullySync(fd: number, bytes: Uint8Array, position: number):
  * only where the file ends.
  */
 export async function* readSpans(
-  file: FileHandle,
+  file: Readable,
   spans: Iterable<Span>,
   signal?: AbortSignal,
 ): AsyncGenerator<{ span: Span; bytes: Buffer }, void, void> {

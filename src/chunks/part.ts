@@ -1,6 +1,5 @@
 /** A file that is being fetched: `<target>.part`, its sidecar, and the way from there to the finished file. */
-import { lstat, rm } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
 import type { Manifest } from '../protocol/values.js';
@@ -8,7 +7,7 @@ import { BitSet } from './bits.js';
 import { Claims } from './claims.js';
 import { chunkCountOf, loadXxHash64, manifestRoot } from './digest.js';
 import type { XxHash64 } from './digest.js';
-import { identityOf, readFully, writeFully, writeFullySync } from './files.js';
+import { readFully, writeFully } from './files.js';
 import type { FileIdentity } from './files.js';
 import { unwritable } from './fserrors.js';
 import { takeLock } from './lock.js';
@@ -17,11 +16,11 @@ import { partPaths, resumeOrBegin } from './partfiles.js';
 import type { BeginOptions, PartFiles, PartPaths } from './partfiles.js';
 import { blockPlace, blocksOfChunk, chunkOfBlock, planChunks } from './plan.js';
 import type { BlockPlace, Plan } from './plan.js';
-import { publish } from './publish.js';
 import { spoiltBlocks } from './recover.js';
 import type { RecoverOptions } from './recover.js';
 import { digestsBelong, SidecarLog } from './sidecar.js';
 import type { Subject } from './sidecar.js';
+import type { PartStore } from './store.js';
 
 export interface PartOptions extends BeginOptions {
   /** The path that the finished file will have. */
@@ -40,6 +39,8 @@ export interface FinishedFile {
   readonly identity: FileIdentity;
   /** The digests of all blocks in order, 32 bytes each. */
   readonly blockDigests: Buffer;
+  /** Where what had the name before is now, if it was kept. */
+  readonly setAside: string | undefined;
 }
 
 /**
@@ -72,7 +73,7 @@ export class Part {
   readonly #paths: PartPaths;
   readonly #lock: FileLock;
   readonly #xxHash64: XxHash64;
-  readonly #file: FileHandle;
+  readonly #file: PartStore;
   readonly #claims: Claims;
   readonly #digests: Map<number, Buffer>;
   /** Blocks whose verified bytes are in the file. */
@@ -109,9 +110,9 @@ export class Part {
 
   /**
    * The file's descriptor until `close`, for a thread that writes verified blocks itself and has them counted by
-   * `markWritten`; none of its writes may be under way when `finish` is called.
+   * `markWritten`; none of its writes may be under way when `finish` is called. Undefined when it is more than one file.
    */
-  get fd(): number {
+  get fd(): number | undefined {
     return this.#file.fd;
   }
 
@@ -126,10 +127,8 @@ export class Part {
   }
 
   /** Whether its file is still at its path: a person may have removed or replaced it. */
-  async isInPlace(): Promise<boolean> {
-    const own = await this.#file.stat({ bigint: true });
-    const there = await lstat(this.#paths.part, { bigint: true }).catch(() => undefined);
-    return there?.ino === own.ino && there.dev === own.dev;
+  isInPlace(): Promise<boolean> {
+    return this.#file.isInPlace();
   }
 
   has(block: number): boolean {
@@ -205,7 +204,7 @@ export class Part {
     if (bytes.length !== length) throw new RangeError(`block ${block} has ${length} bytes, not ${bytes.length}`);
     if (this.#held.has(block)) return false;
     try {
-      writeFullySync(this.#file.fd, bytes, offset);
+      this.#file.writeNow(bytes, offset);
     } catch (error) {
       throw unwritable(this.#paths.part, error);
     }
@@ -277,15 +276,15 @@ export class Part {
       throw new ParleyError('HASH_MISMATCH', { file: basename(this.#paths.target) });
     }
     await this.#file.sync();
-    const identity = await this.#identityAtPath();
-    await publish(this.#paths.part, this.#paths.target, options.overwrite ?? false);
+    const identity = await this.#file.identity();
+    const setAside = await this.#file.publish(this.#paths.target, options.overwrite ?? false);
     this.#state = 'finished';
     await this.#claims.close();
     // A sidecar that stays behind without its .part is not believed.
     await rm(this.#paths.state, { force: true }).catch(() => undefined);
     await this.#lock.release();
     const blockDigests = Buffer.concat([...this.#digests].sort(([a], [b]) => a - b).map(([, digests]) => digests));
-    return { path: this.#paths.target, identity, blockDigests };
+    return { path: this.#paths.target, identity, blockDigests, setAside };
   }
 
   async #close(): Promise<void> {
@@ -298,8 +297,10 @@ export class Part {
     const isEmpty = !finished && this.#held.count === 0 && (await this.isInPlace().catch(() => false));
     await this.#claims.close();
     await this.#file.close();
-    if (isEmpty)
-      for (const path of [this.#paths.part, this.#paths.state]) await rm(path, { force: true }).catch(ignore);
+    if (isEmpty) {
+      await this.#file.remove().catch(ignore);
+      await rm(this.#paths.state, { force: true }).catch(ignore);
+    }
     await this.#lock.release();
   }
 
@@ -321,14 +322,6 @@ export class Part {
     for (const block of spoilt) if (this.#held.delete(block)) this.#count(blockPlace(this.plan, block), -1);
     const progress = { digests: this.#digests, claimed: this.#held };
     await this.#claims.replaceLog(await SidecarLog.create(this.#paths, this.#subject, progress, this.#xxHash64));
-  }
-
-  async #identityAtPath(): Promise<FileIdentity> {
-    const identity = identityOf(await this.#file.stat({ bigint: true }));
-    const atPath = identityOf(await lstat(this.#paths.part, { bigint: true }));
-    if (atPath.ino === identity.ino && atPath.sizeBytes === this.plan.sizeBytes) return identity;
-    const reason = 'another program replaced it or changed its length';
-    throw new ParleyError('DISK_FULL', { path: this.#paths.part, reason });
   }
 
   #expectWritable(block: number): BlockPlace {

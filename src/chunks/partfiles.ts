@@ -17,6 +17,8 @@ import { recoverBlocks } from './recover.js';
 import type { RecoverOptions } from './recover.js';
 import { noProgress, readSidecar, SidecarLog } from './sidecar.js';
 import type { Subject } from './sidecar.js';
+import { fileStore } from './store.js';
+import type { PartStore } from './store.js';
 
 export interface PartPaths {
   readonly target: string;
@@ -52,7 +54,7 @@ function shortened(name: string): string {
 
 /** An open `.part` and its sidecar. */
 export interface PartFiles {
-  readonly file: FileHandle;
+  readonly file: PartStore;
   readonly log: SidecarLog;
   /** Digests of a chunk's blocks, by chunk, as far as known. */
   readonly digests: Map<number, Buffer>;
@@ -87,7 +89,7 @@ export async function resumeOrBegin(
         : noProgress(subject.plan);
     // The sidecar comes first: a .part without one is not ours.
     log = await SidecarLog.create(paths, subject, progress, xxHash64);
-    file ??= await createFresh(paths.part);
+    file ??= await createFresh(paths.part, subject.plan);
     await syncFolder(dirname(paths.part));
     return { file, log, digests: progress.digests, held: progress.claimed };
   } catch (error) {
@@ -107,14 +109,14 @@ async function refuseForeign(path: string): Promise<void> {
 }
 
 /** The file of an earlier run; undefined when it is missing, or no plain file with this one name, so that it is begun anew. */
-async function openExisting(path: string, plan: Plan): Promise<FileHandle | undefined> {
+async function openExisting(path: string, plan: Plan): Promise<PartStore | undefined> {
   let file: FileHandle | undefined;
   try {
     file = await open(path, constants.O_RDWR | noFollow() | nonBlocking());
     const stats = await file.stat();
     if (stats.isFile() && stats.nlink === 1) {
       if (stats.size > plan.sizeBytes) await file.truncate(plan.sizeBytes);
-      return file;
+      return fileStore(path, file, plan.sizeBytes);
     }
     await file.close();
     return undefined;
@@ -125,7 +127,8 @@ async function openExisting(path: string, plan: Plan): Promise<FileHandle | unde
   }
 }
 
-async function createFresh(path: string): Promise<FileHandle> {
+async function createFresh(path: string, plan: Plan): Promise<PartStore> {
   await rm(path, { force: true });
-  return open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | noFollow(), 0o644);
+  const file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | noFollow(), 0o644);
+  return fileStore(path, file, plan.sizeBytes);
 }

@@ -1,11 +1,12 @@
 /** Which blocks of a `.part` are good after an earlier run, or another program, had its hands on it (R26). */
-import type { FileHandle } from 'node:fs/promises';
 import { BitSet } from './bits.js';
 import { blockDigest, digestAt } from './digest.js';
 import { readSpans } from './files.js';
+import type { Readable } from './files.js';
 import { blockPlace, blocksOfChunk, spansOf } from './plan.js';
 import type { BlockRange, Plan, Span } from './plan.js';
 import type { Progress } from './sidecar.js';
+import type { PartStore } from './store.js';
 
 /** Space is given to files in pages of this size, on the common file systems. */
 const PAGE_BYTES = 4096;
@@ -27,7 +28,7 @@ type BlockDigests = ReadonlyMap<number, Buffer>;
  * claimed are looked through as well, so that nothing verified is fetched twice.
  */
 export async function recoverBlocks(
-  file: FileHandle,
+  file: Pick<PartStore, 'read' | 'allocatedBytes'>,
   plan: Plan,
   { digests, claimed }: Progress,
   options: RecoverOptions = {},
@@ -45,8 +46,7 @@ export async function recoverBlocks(
     options.onProgress?.(done, claimedBytes);
   });
 
-  const { blocks: sectors } = await file.stat();
-  let unclaimedBytes = sectors * 512 - allocatedFor(plan, claims);
+  let unclaimedBytes = (await file.allocatedBytes()) - allocatedFor(plan, claims);
   const fewestBytes = plan.sizeBytes <= SMALL_FILE_BYTES ? -Infinity : blockPlace(plan, 0).length / 2;
   if (unclaimedBytes < fewestBytes) return held;
   await verifyBlocks(
@@ -65,7 +65,7 @@ export async function recoverBlocks(
 
 /** The blocks of a complete file whose bytes are not those of their digests. */
 export async function spoiltBlocks(
-  file: FileHandle,
+  file: Readable,
   plan: Plan,
   digests: BlockDigests,
   options: RecoverOptions,
@@ -85,7 +85,7 @@ export async function spoiltBlocks(
  * good. Ends early when `judge` returns false.
  */
 async function verifyBlocks(
-  file: FileHandle,
+  file: Readable,
   plan: Plan,
   digests: BlockDigests,
   runs: Iterable<BlockRange>,

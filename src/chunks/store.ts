@@ -1,0 +1,64 @@
+/** Where the bytes of a part are while they come: read and written at positions, whatever is behind it. */
+import { lstat, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { ParleyError } from '../protocol/errors.js';
+import { identityOf, writeFullySync } from './files.js';
+import type { FileIdentity, Readable, Writable } from './files.js';
+import { publish } from './publish.js';
+
+/** Owned by one part. What the file system refuses comes as it is, unless said otherwise. */
+export interface PartStore extends Readable, Writable {
+  /** Writes all of it at once, on this thread. */
+  writeNow(bytes: Uint8Array, position: number): void;
+  /** Makes what was written safe. */
+  datasync(): Promise<void>;
+  /** Makes everything safe, for good. */
+  sync(): Promise<void>;
+  /** Bytes of space it takes: holes take none. */
+  allocatedBytes(): Promise<number>;
+  /** By what it will be recognised without reading it. @throws ParleyError DISK_FULL when it is not what was written */
+  identity(): Promise<FileIdentity>;
+  /** Whether it is still at its path: a person may have removed or replaced it. */
+  isInPlace(): Promise<boolean>;
+  /**
+   * Gives it its name, for good. Returns where what was there before is now, if it was kept.
+   * @throws ParleyError TARGET_EXISTS
+   */
+  publish(target: string, overwrite: boolean): Promise<string | undefined>;
+  /** Removes it from disk. */
+  remove(): Promise<void>;
+  /** Waits for what is under way. */
+  close(): Promise<void>;
+  /** The descriptor when it is one file. */
+  readonly fd: number | undefined;
+}
+
+/** One file as a store; owns `file`. */
+export function fileStore(path: string, file: FileHandle, sizeBytes: number): PartStore {
+  return {
+    fd: file.fd,
+    read: (target, start, length, position) => file.read(target, start, length, position),
+    write: (bytes, start, length, position) => file.write(bytes, start, length, position),
+    writeNow: (bytes, position) => writeFullySync(file.fd, bytes, position),
+    datasync: () => file.datasync(),
+    sync: () => file.sync(),
+    allocatedBytes: async () => (await file.stat()).blocks * 512,
+    identity: async () => {
+      const identity = identityOf(await file.stat({ bigint: true }));
+      const atPath = identityOf(await lstat(path, { bigint: true }));
+      if (atPath.ino === identity.ino && atPath.sizeBytes === sizeBytes) return identity;
+      throw new ParleyError('DISK_FULL', { path, reason: 'another program replaced it or changed its length' });
+    },
+    isInPlace: async () => {
+      const own = await file.stat({ bigint: true });
+      const there = await lstat(path, { bigint: true }).catch(() => undefined);
+      return there?.ino === own.ino && there.dev === own.dev;
+    },
+    publish: async (target, overwrite) => {
+      await publish(path, target, overwrite);
+      return undefined;
+    },
+    remove: () => rm(path, { force: true }),
+    close: () => file.close(),
+  };
+}
