@@ -57,7 +57,7 @@ function receive(client: RawClient, onMessage: (frame: Buffer) => void): void {
       unacknowledged = 0;
       clearTimeout(late);
       late = undefined;
-      client.call(`{"command":"acknowledge","params":{"position":${position}}}`);
+      client.acknowledge(position);
     };
     if (unacknowledged >= ACKNOWLEDGE_EVERY) acknowledge();
     else {

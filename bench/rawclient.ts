@@ -73,6 +73,10 @@ export class RawClient {
     return id;
   }
 
+  acknowledge(position: number): void {
+    this.#send(encodeFrame('call', 0, `{"command":"acknowledge","params":{"position":${position}}}`));
+  }
+
   /** As `call`; resolves with the answer to it. Not to be used while `onReply` counts something else. */
   async ask(json: string): Promise<void> {
     const before = this.onReply;

@@ -68,6 +68,8 @@ export interface CommandSpec<
   readonly beforeLogin?: true;
   /** Does not count as the user's activity. */
   readonly passive?: true;
+  /** May also be told with id 0: then nobody answers, whatever becomes of it. */
+  readonly tellable?: true;
   /** May take as long as it takes: no deadline unless the caller sets one. */
   readonly unbounded?: true;
   /** Present when a person can type it. */

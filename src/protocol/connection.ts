@@ -106,6 +106,13 @@ export class Connection {
     return this.#outgoing.call(spec, params, options);
   }
 
+  /** As `call` of a command that is `tellable`, but nobody answers. Nothing is sent before the hellos, or after the end. */
+  tell<S extends CommandSpec>(spec: S, params: ParamsIn<S>): void {
+    if (this.#hello.kind === 'exchanged') {
+      this.#wire.send(encodeFrame('call', 0, encodeJson({ command: spec.name, params })));
+    }
+  }
+
   /** Answers the other end's calls of these commands; every other is refused with UNKNOWN_COMMAND. Calls that came before wait for it. */
   serve(specs: Readonly<Record<string, CommandSpec>>, answer: Answer): void {
     this.#incoming.serve(specs, answer);
@@ -163,7 +170,7 @@ export class Connection {
     switch (frame.kind) {
       case 'call':
       case 'cancel':
-        if (this.#outgoing.owns(frame.id))
+        if (frame.id !== 0 && this.#outgoing.owns(frame.id))
           throw new ParleyError('PROTOCOL_ERROR', { reason: 'an id of the wrong parity' });
         this.#incoming.receive(frame);
         return;

@@ -66,10 +66,12 @@ export class IncomingCalls {
 
   #begin(id: number, value: unknown): void {
     const parsed = callSchema.safeParse(value);
-    if (!parsed.success || id === 0 || this.#open.has(id)) {
-      throw new ParleyError('PROTOCOL_ERROR', { reason: 'a call is not of its form' });
-    }
+    if (!parsed.success || this.#open.has(id)) throw malformed();
     const { command, params } = parsed.data;
+    if (id === 0) {
+      this.#hear(command, params);
+      return;
+    }
     const served = new ServedCall(this.#wire, id);
     const busy = this.#open.size >= MAX_OPEN_CALLS;
     this.#open.set(id, served);
@@ -83,6 +85,16 @@ export class IncomingCalls {
         served.end();
       })
       .catch((thrown: unknown) => this.#wire.destroy(toParleyError(thrown)));
+  }
+
+  /** What was told and not asked (JSON-RPC calls it a notification): it is refused as silently. */
+  #hear(command: string, params: unknown): void {
+    const spec = this.#specs.get(command);
+    const checked = spec?.tellable === true ? spec.params.safeParse(params ?? {}) : undefined;
+    if (spec === undefined || checked?.success !== true) throw malformed();
+    this.#answer.promise
+      .then((answer) => answer(spec, checked.data, new ServedCall(this.#wire, 0)))
+      .catch(() => undefined);
   }
 
   async #run(id: number, command: string, params: unknown, served: ServedCall, busy: boolean): Promise<void> {
@@ -125,6 +137,10 @@ export class IncomingCalls {
     }
     this.#wire.send(encodeFrame('reply', id, encodeJson(rest)));
   }
+}
+
+function malformed(): ParleyError {
+  return new ParleyError('PROTOCOL_ERROR', { reason: 'a call is not of its form' });
 }
 
 function* cutIntoPages(items: readonly unknown[]): Generator<string> {

@@ -54,10 +54,26 @@ const wait = defineCommand({
   result: z.object({}),
   errors: [],
 });
-const specs = { echo, count, bytes, upload, wait } as const;
+const note = defineCommand({
+  name: 'note',
+  place: 'server',
+  says: 'Notes it.',
+  params: z.object({ text: z.string() }),
+  result: z.object({}),
+  errors: [],
+  tellable: true,
+});
+const specs = { echo, count, bytes, upload, wait, note } as const;
+
+const notes: string[] = [];
 
 const waits: AbortSignal[] = [];
 const handlers: Handlers<typeof specs, undefined> = {
+  note: ({ text }) => {
+    notes.push(text);
+    if (text === '') throw new ParleyError('EMPTY_MESSAGE');
+    return {};
+  },
   echo: ({ text }) => {
     if (text === '') throw new ParleyError('EMPTY_MESSAGE');
     return { text };
@@ -137,6 +153,18 @@ describe('Connection', () => {
     const unknown = await refusal(left.call({ ...echo, name: '__proto__' as 'echo' }, { text: 'x' }));
     expect(unknown.code).to.equal('UNKNOWN_COMMAND');
     left.destroy();
+  });
+
+  it('hears what is told without answering it, and nothing else that has no id', async () => {
+    const [client, server] = pair();
+    await client.ready;
+    notes.length = 0;
+    for (const text of ['one', '', 'two']) client.tell(note, { text });
+    expect(await client.call(note, { text: 'asked' })).to.deep.equal({});
+    expect(notes).to.deep.equal(['one', '', 'two', 'asked']);
+    client.tell(echo, { text: 'what may only be asked' });
+    expect((await server.closed)?.code).to.equal('PROTOCOL_ERROR');
+    await client.closed;
   });
 
   it('cuts a long list into pages and joins them', async () => {

@@ -49,7 +49,7 @@ export function assembleDelivery(options: DeliveryOptions): Delivery {
       events.publish(message);
       standing.addUnread();
     },
-    acknowledge: (position) => session().call(serverCommands.acknowledge, { position }),
+    acknowledge: (position) => session().tell(serverCommands.acknowledge, { position }),
   });
   const outbox = new Outbox({
     entries: outboxEntries,
@@ -71,7 +71,7 @@ export function assembleDelivery(options: DeliveryOptions): Delivery {
     onBegan: (start, address) => {
       const key = accountKey({ user: start.user, server: formatAddress(address) });
       who = { user: start.user, key };
-      receiver.begin(key, start.acknowledged);
+      receiver.begin(key);
       outbox.begin(key, start);
       goOn(start, session(), standing, log);
     },

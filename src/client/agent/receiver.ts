@@ -14,8 +14,8 @@ export interface ReceiverOptions {
   readonly received: ReceivedLog;
   /** Each message once. */
   readonly onMessage: (message: PushedMessage) => void;
-  /** Tells the server that everything up to here is kept; rejects when it cannot be told. */
-  readonly acknowledge: (position: number) => Promise<unknown>;
+  /** Tells the server that everything up to here is kept. One that does not hear it pushes from before it again. */
+  readonly acknowledge: (position: number) => void;
 }
 
 export class Receiver {
@@ -23,11 +23,7 @@ export class Receiver {
   #account: string | undefined;
   /** Pushed and not kept yet. */
   #waiting: PushedMessage[] = [];
-  /** The newest that was kept, and the newest that the server knows to be. */
-  #kept = 0;
-  #acknowledged = 0;
   #work: 'idle' | 'keeping' | 'closed' = 'idle';
-  #acknowledging = false;
   /** Settles when what waits is kept, or could not be. */
   #keeping: Promise<void> = Promise.resolve();
   #cancelRetry: () => void = () => undefined;
@@ -37,10 +33,8 @@ export class Receiver {
   }
 
   /** A session begins: what was pushed right behind its start may have come before this. */
-  begin(account: string, acknowledged: number): void {
+  begin(account: string): void {
     this.#account = account;
-    this.#kept = acknowledged;
-    this.#acknowledged = acknowledged;
     this.#kick();
   }
 
@@ -82,7 +76,7 @@ export class Receiver {
   }
 
   async #keep(account: string): Promise<void> {
-    const { received, onMessage, log, clock } = this.#options;
+    const { received, onMessage, acknowledge, log, clock } = this.#options;
     this.#work = 'keeping';
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0);
@@ -98,24 +92,9 @@ export class Receiver {
         break;
       }
       for (const message of fresh) onMessage(message);
-      this.#kept = batch.at(-1)?.position ?? this.#kept;
-      this.#acknowledge().catch(() => undefined); // The connection broke: the next one begins with what is unacknowledged.
+      const last = batch.at(-1);
+      if (last !== undefined) acknowledge(last.position);
     }
     if ((this.#work as string) === 'keeping') this.#work = 'idle';
-  }
-
-  /** One acknowledgement at a time; each covers all that was kept by then. */
-  async #acknowledge(): Promise<void> {
-    if (this.#acknowledging) return;
-    this.#acknowledging = true;
-    try {
-      while (this.#kept > this.#acknowledged) {
-        const position = this.#kept;
-        await this.#options.acknowledge(position);
-        this.#acknowledged = Math.max(this.#acknowledged, position);
-      }
-    } finally {
-      this.#acknowledging = false;
-    }
   }
 }

@@ -123,6 +123,12 @@ export class Session {
     throw new ParleyError('LOGIN_REQUIRED');
   }
 
+  /** Tells the server something that it need not answer; while it is away nothing. */
+  tell<S extends CommandSpec>(spec: S, params: ParamsIn<S>): void {
+    const state = this.#state;
+    if (state.kind === 'online') state.connection.tell(spec, params);
+  }
+
   /**
    * As `call`, and again when nobody answers, on this connection or the next: for what is harmless to ask twice.
    * @param options.wasAsked is told before each try whether one before it may have reached the server

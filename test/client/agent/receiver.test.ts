@@ -23,7 +23,7 @@ describe('client/agent receiver', () => {
   }
 
   /** What an agent has of this; the one before it did not say goodbye. */
-  async function agent(home: string, acknowledged = 0): Promise<Agent> {
+  async function agent(home: string): Promise<Agent> {
     const received = await ReceivedLog.open(home);
     cleanup.add(() => received.close());
     const seen: Agent = {
@@ -35,10 +35,10 @@ describe('client/agent receiver', () => {
         clock: new FakeClock(),
         received,
         onMessage: ({ position }) => void seen.shown.push(position),
-        acknowledge: (position) => Promise.resolve(seen.acknowledged.push(position)),
+        acknowledge: (position) => void seen.acknowledged.push(position),
       }),
     };
-    seen.receiver.begin(ACCOUNT, acknowledged);
+    seen.receiver.begin(ACCOUNT);
     return seen;
   }
 
@@ -48,7 +48,7 @@ describe('client/agent receiver', () => {
     for (const position of [1, 2, 2, 3]) first.receiver.take(message(position));
     await until(() => first.acknowledged.at(-1) === 3);
     expect(first.shown).to.deep.equal([1, 2, 3]);
-    const second = await agent(home, 1);
+    const second = await agent(home);
     for (const position of [2, 3, 4]) second.receiver.take(message(position));
     await until(() => second.acknowledged.at(-1) === 4);
     expect(second.shown).to.deep.equal([4]);

@@ -9,4 +9,5 @@ export const acknowledge = defineCommand({
   result: z.object({}),
   errors: [],
   passive: true,
+  tellable: true,
 });
