@@ -10,8 +10,9 @@ import { ACKNOWLEDGE_AT_ONCE, ACKNOWLEDGE_DELAY_MS, PUSH_OVERHEAD_BYTES } from '
 import type { Log } from './log.js';
 import type { Presence } from './presence.js';
 import { Pump, pushBody } from './pump.js';
+import type { PushBody, PushedEntry } from './pump.js';
 import type { Session } from './session.js';
-import type { AppendOutcome, MessageStore, NewMessage, UserId } from './storage/port.js';
+import type { AppendOutcome, MessageStore, NewMessage, RecipientOutcome, UserId } from './storage/port.js';
 import type { Tally } from './tally.js';
 
 /** Users whose acknowledgements are written together: about a millisecond. */
@@ -198,20 +199,46 @@ export class Conversations {
   }
 
   #wake(messages: readonly NewMessage[], outcomes: readonly AppendOutcome[]): void {
+    const stored: Stored[] = [];
     for (const [index, message] of messages.entries()) {
       const outcome = outcomes[index];
       if (outcome?.kind !== 'stored') continue;
       this.#tally.stored[message.kind] += 1;
       this.#tally.copies += outcome.recipients.length;
       const { messageId: id, kind, senderName: from, to, text, sentAt } = message;
-      const body = pushBody({ id, kind, from, to, text, sentAt });
-      for (const recipient of outcome.recipients) {
-        if (!('position' in recipient)) continue;
-        const { position, userId } = recipient;
-        this.#presence.get(userId)?.pump.offer({ position, kind, to, from }, body);
+      stored.push({ entry: { kind, to, from }, body: pushBody({ id, kind, from, to, text, sentAt }), ...outcome });
+    }
+    for (let first = 0; first < stored.length;) {
+      let end = first + 1;
+      while (end < stored.length && haveSameRecipients(stored[first], stored[end])) end += 1;
+      this.#offer(stored.slice(first, end));
+      first = end;
+    }
+  }
+
+  /** Messages to the same recipients: all of them to one, then to the next, since a thousand pumps do not fit the processor's cache. */
+  #offer(stored: readonly Stored[]): void {
+    for (const [at, { userId }] of (stored[0]?.recipients ?? []).entries()) {
+      const pump = this.#presence.get(userId)?.pump;
+      if (pump === undefined) continue;
+      for (const { entry, body, recipients } of stored) {
+        const recipient = recipients[at];
+        if (recipient !== undefined && 'position' in recipient) pump.offer(recipient.position, entry, body);
       }
     }
   }
+}
+
+/** A message that was stored for these. */
+interface Stored {
+  readonly entry: PushedEntry;
+  readonly body: PushBody;
+  readonly recipients: readonly RecipientOutcome[];
+}
+
+function haveSameRecipients(a: Stored | undefined, b: Stored | undefined): boolean {
+  if (a === undefined || a.recipients.length !== b?.recipients.length) return false;
+  return a.recipients.every(({ userId }, at) => b.recipients[at]?.userId === userId);
 }
 
 /** @throws ParleyError BAD_REQUEST */

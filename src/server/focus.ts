@@ -44,7 +44,7 @@ export class Focus {
   }
 
   /** Whether the entry comes from outside; then it is counted, and the user is told soon. */
-  holds({ position, kind, to, from }: Pick<InboxEntry, 'position' | 'kind' | 'to' | 'from'>): boolean {
+  holds(position: number, { kind, to, from }: Pick<InboxEntry, 'kind' | 'to' | 'from'>): boolean {
     if (position <= this.heldFrom || (kind === 'group' && to === this.group.name)) return false;
     if (position > this.#counted) {
       this.#counted = position;

@@ -17,6 +17,9 @@ export function pushBody(entry: Pick<InboxEntry, 'id' | 'kind' | 'from' | 'to' |
   return { frame: encodeFrame('event', 0, json), json };
 }
 
+/** By which a focus group knows what it holds. */
+export type PushedEntry = Pick<InboxEntry, 'kind' | 'to' | 'from'>;
+
 export interface PumpParts {
   readonly userId: UserId;
   readonly connection: Connection;
@@ -85,10 +88,9 @@ export class Pump {
   }
 
   /** The entry at `position` was just stored: pushed as it is when everything before it was, otherwise read in its turn. */
-  offer(entry: Pick<InboxEntry, 'position' | 'kind' | 'to' | 'from'>, body: PushBody): void {
-    const { position } = entry;
+  offer(position: number, entry: PushedEntry, body: PushBody): void {
     if (this.#state !== 'idle' || this.#isPaused || position !== this.#pushed + 1) this.wake();
-    else if (this.focus?.holds(entry) === true) this.#pass(position);
+    else if (this.focus?.holds(position, entry) === true) this.#pass(position);
     else if (this.#hasRoom()) this.#push(position, body);
     else this.wake();
   }
@@ -143,7 +145,7 @@ export class Pump {
         const entries = await storage.entriesAfter(userId, this.#pushed, { limit, maxBytes: PUMP_PAGE_BYTES });
         if (this.#pausedMeanwhile()) break;
         for (const entry of entries) {
-          if (this.focus?.holds(entry) === true) this.#pass(entry.position);
+          if (this.focus?.holds(entry.position, entry) === true) this.#pass(entry.position);
           else if (!this.#hasRoom()) break;
           else this.#push(entry.position, pushBody(entry));
         }
