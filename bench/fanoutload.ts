@@ -15,6 +15,8 @@ export interface Job {
         readonly send: 'broadcast' | 'send_group';
       }
     | { readonly kind: 'irc'; readonly target: IrcTarget; readonly clients: number };
+  /** Messages before those that are counted: what compiles itself while it runs has done so. */
+  readonly warmUp: number;
   readonly messages: number;
   /** Messages that the slowest recipient may be behind. */
   readonly ahead: number;
@@ -65,7 +67,7 @@ async function parley(
     };
     const acknowledge = (): void => {
       unacknowledged = 0;
-      client.call(`{"command":"acknowledge","params":{"position":${last}}}`);
+      client.acknowledge(last);
     };
   });
   const sender = clients[0];
@@ -110,33 +112,55 @@ async function irc(
   };
 }
 
-async function run({ who, messages, ahead }: Job): Promise<Report> {
-  const count = who.kind === 'parley' ? who.tokens.length : who.clients;
-  const received = new Uint32Array(count);
+/** Counts what all but the sender receive. */
+class Receipts {
+  readonly #recipients: number;
+  readonly #received: Uint32Array;
   /** Recipients that have so many messages. */
-  const complete = new Uint32Array(messages + 1);
-  let slowest = 0;
-  let wake: () => void = () => undefined;
-  const onDelivery = (at: number): void => {
-    const have = (received[at] ?? 0) + 1;
-    received[at] = have;
-    complete[have] = (complete[have] ?? 0) + 1;
-    while (slowest < messages && complete[slowest + 1] === count - 1) slowest += 1;
-    wake();
-  };
+  readonly #having: number[] = [];
+  /** What the slowest has. */
+  slowest = 0;
+  #wake: () => void = () => undefined;
+
+  constructor(clients: number) {
+    this.#recipients = clients - 1;
+    this.#received = new Uint32Array(clients);
+  }
+
+  add(at: number): void {
+    const have = (this.#received[at] ?? 0) + 1;
+    this.#received[at] = have;
+    this.#having[have] = (this.#having[have] ?? 0) + 1;
+    if (this.#having[this.slowest + 1] !== this.#recipients) return;
+    this.slowest += 1;
+    this.#wake();
+  }
+
+  /** Resolves when the slowest has one more. */
+  more(): Promise<void> {
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+}
+
+async function run({ who, warmUp, messages, ahead }: Job): Promise<Report> {
+  const count = who.kind === 'parley' ? who.tokens.length : who.clients;
+  const receipts = new Receipts(count);
+  const onDelivery = (at: number): void => receipts.add(at);
   const party = await (who.kind === 'parley' ? parley(who, onDelivery) : irc(who, onDelivery));
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   party.ready();
+  let sent = 0;
+  const sendUpTo = async (last: number): Promise<void> => {
+    while (receipts.slowest < last) {
+      for (; sent < last && sent - receipts.slowest < ahead; sent++) party.send();
+      await receipts.more();
+    }
+  };
+  await sendUpTo(warmUp);
   process.stdout.write('ready\n');
   const cpu = process.cpuUsage();
   const before = performance.now();
-  for (let sent = 0; slowest < messages;) {
-    while (sent < messages && sent - slowest < ahead) {
-      party.send();
-      sent += 1;
-    }
-    await new Promise<void>((resolve) => (wake = resolve));
-  }
+  await sendUpTo(warmUp + messages);
   const seconds = (performance.now() - before) / 1000;
   const used = process.cpuUsage(cpu);
   party.close();
