@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import Database from 'libsql';
+import type { Storage } from '../../src/server/storage/port.js';
 import { openSqlite } from '../../src/server/storage/sqlite.js';
 import { SERVER_MAIN } from '../support/server.js';
 import { endsWithUs } from './children.js';
@@ -116,7 +117,7 @@ export class House {
 
   /** Texts in each user's inbox, oldest first, and those that are unread. */
   async inboxes(users: readonly string[]): Promise<Inboxes> {
-    const storage = await openSqlite({ dataDir: this.dataDir, role: 'tool' });
+    const storage = await this.#openCopy();
     const all = new Map<string, string[]>();
     const unread = new Map<string, Set<string>>();
     try {
@@ -141,6 +142,18 @@ export class House {
       await storage.close();
     }
     return { all, unread };
+  }
+
+  /** What a server would make of it now. */
+  async #openCopy(): Promise<Storage> {
+    const copy = await mkdtemp(join(this.folder, 'copy-'));
+    const database = new Database(join(this.dataDir, 'parley.db'), { timeout: 5_000 });
+    try {
+      database.prepare('VACUUM INTO ?').run(join(copy, 'parley.db'));
+    } finally {
+      database.close();
+    }
+    return openSqlite({ dataDir: copy, role: 'server' });
   }
 
   async clear(): Promise<void> {

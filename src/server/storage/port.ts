@@ -276,7 +276,7 @@ export interface RetentionStore {
   getRetention(userId: UserId): Promise<Retention | undefined>;
   /**
    * A bounded step of a sweep: removes entries that are older at `at` than their user wants, were acknowledged and are read, and
-   * messages that nobody has any more. `next` is where the next step goes on; undefined when the sweep is through.
+   * messages that nobody has any more; what an adapter puts off (`indexMessages`) may wait for a later sweep. `next` is where the next step goes on; undefined when the sweep is through.
    * Of a message that is less than MIN_KNOWN_DAYS old the id stays known, so that it is not stored a second time.
    */
   removeOld(step: {

@@ -1,5 +1,5 @@
 /**
- * Messages to many: stored as one row that names their recipients, and written into the inboxes later, many entries of an inbox
+ * Messages to more than one: stored as one row that names their recipients, and written into the inboxes later, many entries of an inbox
  * together. A row in each of a thousand inboxes at once would be a thousand pages of the log.
  *
  * What waits for an inbox comes behind all that is in it, in the order of messages, so positions and bytes follow from the row
@@ -8,8 +8,6 @@
 import type { UserId } from './port.js';
 import type { SqliteConnection } from './sqlite-connection.js';
 
-/** Recipients from which a message is stored as one row: below it their own rows cost no more. */
-export const FANOUT_FROM = 16;
 /** Entries that may wait: what a start after a crash has to read stays below a second, and so does what a stop has to write. */
 const MAX_WAITING = 512 * 1024;
 /** Entries that are written in one step while the server is idle: some milliseconds. */

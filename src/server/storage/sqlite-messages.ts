@@ -3,7 +3,7 @@ import type { KeyFingerprint } from '../../protocol/values.js';
 import { MAX_INBOX_BYTES, MAX_INBOX_ENTRIES, MAX_INBOX_ENTRIES_PER_SENDER } from './port.js';
 import type { AppendOutcome, MessageStore, NewMessage, RecipientOutcome, UserId } from './port.js';
 import type { SqliteConnection } from './sqlite-connection.js';
-import { FANOUT_FROM, lastPositionOf } from './sqlite-fanouts.js';
+import { lastPositionOf } from './sqlite-fanouts.js';
 import type { Inbox, Inboxes, Waiting } from './sqlite-fanouts.js';
 
 /** What a batch has of an inbox. */
@@ -147,7 +147,8 @@ class Batch {
       if (fromSender !== undefined) undeliveredFrom.set(senderId, fromSender + 1);
     }
     const stored = { message, senderId, bytes: text.length };
-    if (accepted.length < FANOUT_FROM) for (const touched of accepted) this.#deliver(touched, stored);
+    const [first] = accepted;
+    if (first !== undefined && accepted.length === 1) this.#deliver(first, stored);
     else
       this.#inboxes.add(
         stored,

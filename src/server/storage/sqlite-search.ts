@@ -54,7 +54,7 @@ export function indexStore(db: SqliteConnection, inboxes: Inboxes): IndexStore {
   const indexBatch = (): number => {
     // Entries that wait would come behind what is in the index already.
     const written = inboxes.writeSome();
-    if (written > 0) return written;
+    if (inboxes.waiting > 0) return written;
     const from = progress.get() ?? { message: 0, recipientId: 0 };
     const batch = withWords(next.all(from.message, from.recipientId, INDEX_BATCH));
     const last = batch.at(-1)?.row;

@@ -6,11 +6,10 @@ import { join } from 'node:path';
 import { ParleyError } from '../../../src/protocol/errors.js';
 import type { NewMessage, RecipientOutcome, Storage, UserRecord } from '../../../src/server/storage/port.js';
 import { MAX_INBOX_ENTRIES_PER_SENDER } from '../../../src/server/storage/port.js';
-import { FANOUT_FROM } from '../../../src/server/storage/sqlite-fanouts.js';
 import { openSqlite } from '../../../src/server/storage/sqlite.js';
 import { acknowledged, addUser, message } from '../../contracts/storage.js';
 
-const USERS = FANOUT_FROM + 4;
+const USERS = 8;
 
 type Step =
   | { readonly kind: 'send'; readonly messages: readonly (readonly number[])[] }

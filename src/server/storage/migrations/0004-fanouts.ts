@@ -1,4 +1,4 @@
-/** Messages to many, until every recipient's inbox has them. */
+/** Messages to more than one, until every recipient's inbox has them. */
 import { sql } from 'kysely';
 import type { Kysely, Migration } from 'kysely';
 
