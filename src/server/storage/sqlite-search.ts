@@ -17,7 +17,7 @@ const INDEX_BATCH_WORDS = 4_000;
 const MERGE_PAGES = 64;
 /** Unread entries up to which a search for them looks at each, instead of at all that have the words. */
 const MAX_WALKED_UNREAD = 4_000;
-/** Positions that one question for several words covers, so that it takes some milliseconds also when they are never together. */
+/** Positions that one question for several words covers, so that it takes some milliseconds also when they are never together. Part of the index. */
 const WINDOW = 128 * 1024;
 /** Entries looked at after which a page that has something ends: a page stays below 50 ms. */
 const MAX_LOOKS = 2_000;
@@ -26,6 +26,14 @@ const MAX_ASKED_WORDS = 8;
 
 /** As a word in the index: who sent it. Not a letter, so no text has it. */
 const senderToken = (senderId: UserId): string => `§${senderId}`;
+
+/**
+ * As a word in the index: whose entry it is, and in which window. A question for several words compares their lists until it finds
+ * something, also beyond the rows it is limited to: this list ends it.
+ */
+const windowToken = (recipientId: UserId, window: number): string => `¶${recipientId}¶${window}`;
+
+const windowOf = (position: number): number => Math.floor(position / WINDOW);
 
 interface Progress {
   readonly message: number;
@@ -92,7 +100,8 @@ function withWords(rows: readonly ToIndex[]): { row: ToIndex; words: string }[] 
     if (known?.message !== row.message) {
       known = { message: row.message, words: wordsOf(Buffer.from(row.text).toString('utf8')) };
     }
-    batch.push({ row, words: [senderToken(row.senderId), ...known.words].join(' ') });
+    const tokens = [senderToken(row.senderId), windowToken(row.recipientId, windowOf(row.position))];
+    batch.push({ row, words: [...tokens, ...known.words].join(' ') });
     count += known.words.size;
     if (count >= INDEX_BATCH_WORDS) break;
   }
@@ -147,9 +156,12 @@ export function searchReader(db: SqliteConnection): (search: Search) => Promise<
       await setImmediate();
     }
     while (!finder.isDone && asked !== undefined && position > 1) {
-      // Of one word the index has a list; of several it compares lists.
-      const from = asked.length === 1 ? 1 : Math.max(1, position - WINDOW);
-      const rows = await db.read(() => candidates.all(userId, asked.join(' AND '), from, position, FETCH));
+      const window = windowOf(position - 1);
+      const [from, terms] =
+        asked.length === 1
+          ? [1, asked]
+          : [Math.max(1, window * WINDOW), [...asked, quoted(windowToken(userId, window))]];
+      const rows = await db.read(() => candidates.all(userId, terms.join(' AND '), from, position, FETCH));
       finder.look(rows);
       position = rows.length < FETCH ? from : (rows.at(-1)?.position ?? from);
       await setImmediate();
