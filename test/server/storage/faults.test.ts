@@ -193,25 +193,31 @@ describe('sqlite storage and its faults', () => {
     expect(await storage.integrityOk()).to.equal(true);
   });
 
-  it('says DISK_FULL, goes on reading, and recovers without a restart (R21)', async function () {
-    if (spawnSync('prlimit', ['--version']).status !== 0) this.skip();
-    await (await openWithUsers()).close();
-    const worker = startWorker(1_000);
-    await worker.order({ do: 'open', dataDir, role: 'server' });
-    const full = await worker.order({ do: 'append', count: 190, textBytes: 10_000 });
-    expect(full.error).to.equal('DISK_FULL');
-    const kept = worker.ids.length;
-    expect(kept).to.be.greaterThan(0);
-    expect(await worker.order({ do: 'read' })).to.deep.include({ entries: kept });
-    expect((await worker.order({ do: 'append', count: 1, textBytes: 10_000 })).error).to.equal('DISK_FULL');
+  for (const to of [['bob'], ['bob', 'carol', 'dora']]) {
+    it(`says DISK_FULL to who sends to ${to.length}, goes on reading, and recovers without a restart (R21)`, async function () {
+      if (spawnSync('prlimit', ['--version']).status !== 0) this.skip();
+      const users = await openWithUsers();
+      for (const name of to.slice(1)) await addUser(users, name);
+      await users.close();
+      const worker = startWorker(1_000);
+      await worker.order({ do: 'open', dataDir, role: 'server' });
+      const full = await worker.order({ do: 'append', count: 190, textBytes: 10_000, to });
+      expect(full.error).to.equal('DISK_FULL');
+      const kept = worker.ids.length;
+      expect(kept).to.be.greaterThan(0);
+      expect(await worker.order({ do: 'read' })).to.deep.include({ entries: kept });
+      expect((await worker.order({ do: 'append', count: 1, textBytes: 10_000, to })).error).to.equal('DISK_FULL');
 
-    spawnSync('prlimit', ['--pid', String(worker.child.pid), '--fsize=unlimited']);
-    expect(await worker.order({ do: 'append', count: 3, textBytes: 10_000 })).to.deep.include({ entries: kept + 3 });
-    expect((await worker.order({ do: 'close' })).error).to.equal(undefined);
-    const storage = await open('server');
-    expect((await storage.findUser('bob'))?.lastPosition).to.equal(kept + 3);
-    expect(await storage.integrityOk()).to.equal(true);
-  });
+      spawnSync('prlimit', ['--pid', String(worker.child.pid), '--fsize=unlimited']);
+      expect(await worker.order({ do: 'append', count: 3, textBytes: 10_000, to })).to.deep.include({
+        entries: kept + 3,
+      });
+      expect((await worker.order({ do: 'close' })).error).to.equal(undefined);
+      const storage = await open('server');
+      expect((await storage.findUser('bob'))?.lastPosition).to.equal(kept + 3);
+      expect(await storage.integrityOk()).to.equal(true);
+    });
+  }
 
   it('says what to do where it cannot write', async () => {
     await mkdir(join(dataDir, '..', 'made'), { recursive: true });

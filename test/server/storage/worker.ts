@@ -6,8 +6,8 @@ import { message } from '../../contracts/storage.js';
 
 export type Order =
   | { readonly do: 'open'; readonly dataDir: string; readonly role: 'server' | 'tool' }
-  /** Messages from alice to bob, one a commit, each acknowledged to the parent as `{ id }`; stops at the first error. */
-  | { readonly do: 'append'; readonly count: number; readonly textBytes: number }
+  /** Messages from alice to these, one a commit, each acknowledged to the parent as `{ id }`; stops at the first error. */
+  | { readonly do: 'append'; readonly count: number; readonly textBytes: number; readonly to?: readonly string[] }
   /** Takes everything into the index of words; each commit is told to the parent as `{ id }`. */
   | { readonly do: 'index' }
   | { readonly do: 'read' }
@@ -40,8 +40,9 @@ async function obey(order: Order): Promise<Report> {
   const [alice, bob] = [await storage.findUser('alice'), await storage.findUser('bob')];
   if (alice === undefined || bob === undefined) return { error: 'no users' };
   if (order.do === 'append') {
+    const recipients = await storage.findUsers(order.to ?? ['bob']);
     for (let i = 0; i < order.count; i++) {
-      const entry = message(alice, [bob], { text: 'x'.repeat(order.textBytes) });
+      const entry = message(alice, recipients, { text: 'x'.repeat(order.textBytes) });
       const [outcome] = await storage.appendMessages([entry]);
       if (outcome?.kind !== 'stored') return { error: outcome?.kind ?? 'nothing' };
       report({ id: entry.messageId });
