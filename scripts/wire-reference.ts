@@ -94,9 +94,9 @@ function eventSections(): string {
     .join('\n\n');
 }
 
-/** The exported numbers of a module, each with the comment above it, which says its unit and reason. */
-function limitTable(title: string, path: string, values: Readonly<Record<string, unknown>>): string {
-  const source = readFileSync(path, 'utf8');
+/** The exported numbers of a module's sources, each with the comment above it, which says its unit and reason. */
+function limitTable(title: string, paths: readonly string[], values: Readonly<Record<string, unknown>>): string {
+  const source = paths.map((path) => readFileSync(path, 'utf8')).join('');
   const comments = new Map<string, string>();
   for (const [, comment = '', name = ''] of source.matchAll(/^\/\*\* (.*) \*\/\nexport const (\w+) = /gm))
     comments.set(name, comment.replace(/ \(R\d+\)/g, ''));
@@ -106,7 +106,7 @@ function limitTable(title: string, path: string, values: Readonly<Record<string,
     .sort(([a], [b]) => order(a) - order(b))
     .map(([name, value]) => {
       const says = comments.get(name);
-      if (says === undefined) throw new Error(`${name} in ${path} has no comment of one line`);
+      if (says === undefined) throw new Error(`${name} in ${paths.join(', ')} has no comment of one line`);
       return `| \`${name}\` | ${inUnit(name, value)} | ${says} |`;
     });
   return `#### ${title}\n\n| limit | value | what, and why |\n| --- | --- | --- |\n${rows.join('\n')}`;
@@ -117,6 +117,8 @@ function inUnit(name: string, value: number): string {
   if (name.endsWith('_MS')) return value % 1000 === 0 ? `${(value / 1000).toLocaleString('en-US')} s` : `${number} ms`;
   return name.endsWith('_BYTES') ? `${number} bytes` : number;
 }
+
+const STORAGE_PORT = ['messages', 'files', 'users', 'groups'].map((part) => `src/server/storage/port-${part}.ts`);
 
 /** Markdown of the reference, without a heading of its own. */
 export function wireReference(): string {
@@ -139,8 +141,8 @@ export function wireReference(): string {
     '`{name}` in a sentence is replaced by that field of `details`. The last column is the exit code of the command line.',
     `| code | message | retryable | exit |\n| --- | --- | --- | --- |\n${errors.join('\n')}`,
     '### Limits',
-    limitTable('What travels', 'src/protocol/limits.ts', protocolLimits),
-    limitTable('What the server takes', 'src/server/limits.ts', serverLimits),
-    limitTable('What the server keeps', 'src/server/storage/port.ts', storageLimits),
+    limitTable('What travels', ['src/protocol/limits.ts'], protocolLimits),
+    limitTable('What the server takes', ['src/server/limits.ts'], serverLimits),
+    limitTable('What the server keeps', STORAGE_PORT, storageLimits),
   ].join('\n\n');
 }
