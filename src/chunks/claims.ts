@@ -12,18 +12,31 @@ export const CLAIM_AFTER_MS = 1000;
 /** The blocks of an open file that are written and not claimed yet, and the sidecar that will claim them. */
 export class Claims {
   readonly #path: string;
-  readonly #file: Pick<PartStore, 'datasync'>;
+  readonly #file: Pick<PartStore, 'datasync' | 'isInPlace' | 'stamp'>;
   #log: SidecarLog;
   #blocks: number[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #flushing: Promise<void> = Promise.resolve();
+  #isLost = false;
 
   /** `path` is that of `file`, for errors. Owns `log`. */
-  constructor(path: string, file: Pick<PartStore, 'datasync'>, log: SidecarLog) {
+  constructor(path: string, file: Pick<PartStore, 'datasync' | 'isInPlace' | 'stamp'>, log: SidecarLog) {
     this.#path = path;
     this.#file = file;
     this.#log = log;
+  }
+
+  /** Whether the file was found to be at its path no more, when something was last claimed. */
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
+  /** Whether it is at its path now. */
+  async isInPlace(): Promise<boolean> {
+    const isThere = await this.#file.isInPlace();
+    this.#isLost = !isThere;
+    return isThere;
   }
 
   /** Takes a block whose bytes were handed to the file system. */
@@ -46,6 +59,19 @@ export class Claims {
     const flush = this.#flushing.then(() => this.#flushOnce());
     this.#flushing = flush.catch(() => undefined);
     return flush;
+  }
+
+  /**
+   * Claims what was written, and notes how the file is left, by which it is known again without reading it. Nothing may be written
+   * afterwards.
+   * @throws ParleyError DISK_FULL (with a reason): then nothing is noted
+   */
+  async seal(): Promise<void> {
+    await this.flush();
+    const stamp = await this.#file.stamp?.();
+    if (stamp === undefined) return;
+    this.#log.addSeal(stamp);
+    await this.#log.sync();
   }
 
   /** Goes on with a sidecar that was written anew. Only right after a flush. */
@@ -75,7 +101,10 @@ export class Claims {
     this.#blocks = [];
     this.#bytes = 0;
     try {
-      if (blocks.length > 0) await this.#file.datasync();
+      if (blocks.length > 0) {
+        await this.#file.datasync();
+        await this.isInPlace();
+      }
     } catch (error) {
       this.#blocks = [...blocks, ...this.#blocks];
       this.#bytes += bytes;

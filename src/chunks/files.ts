@@ -24,7 +24,7 @@ const READ_AHEAD = 4;
  * How old a file's last change must be before its identity counts: file systems stamp changes with a clock that ticks every 1 to
  * 10 ms, and a second change within one tick would leave no trace.
  */
-const SETTLE_MS = 20;
+export const SETTLE_MS = 20;
 
 export function identityOf(stats: BigIntStats): FileIdentity {
   return { sizeBytes: Number(stats.size), mtimeNs: String(stats.mtimeNs), ino: String(stats.ino) };

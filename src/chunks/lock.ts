@@ -18,15 +18,27 @@ type Holder = z.infer<typeof Holder>;
 /** How long a lock may say nothing: longer than any process needs to write its name after it made the file. */
 const UNNAMED_MS = 10_000;
 const ATTEMPTS = 5;
+/** Ids of the locks that this process holds: a lock whose folder was moved away could not be removed when it was released. */
+const held = new Set<string>();
 
 /**
  * Takes the lock `path` for what is written to `target`.
  * @throws ParleyError TARGET_BUSY when a living process has it (this one, too); what the file system refuses as it comes
  */
 export async function takeLock(path: string, target: string): Promise<FileLock> {
-  const text = JSON.stringify({ pid: process.pid, started: await startOf(process.pid), id: randomUUID() });
+  const id = randomUUID();
+  const text = JSON.stringify({ pid: process.pid, started: await startOf(process.pid), id });
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    if (await create(path, text)) return { release: () => release(path, text) };
+    held.add(id);
+    if (await create(path, text).catch(drop(id))) {
+      return {
+        release: () => {
+          held.delete(id);
+          return release(path, text);
+        },
+      };
+    }
+    held.delete(id);
     const found = await readFile(path, 'utf8').catch(absent);
     if (found === undefined) continue;
     const holder = parse(found);
@@ -43,6 +55,11 @@ export async function lockHolder(path: string): Promise<number | undefined> {
   const found = await readFile(path, 'utf8').catch(absent);
   return found === undefined ? undefined : parse(found)?.pid;
 }
+
+const drop = (id: string) => (error: unknown) => {
+  held.delete(id);
+  throw error;
+};
 
 async function create(path: string, text: string): Promise<boolean> {
   let file: FileHandle;
@@ -89,14 +106,15 @@ function parse(text: string): Holder | undefined {
   }
 }
 
-async function isAlive({ pid, started }: Holder): Promise<boolean> {
+async function isAlive({ pid, started, id }: Holder): Promise<boolean> {
   try {
     process.kill(pid, 0);
   } catch (error) {
     return errnoOf(error) === 'EPERM';
   }
   const now = await startOf(pid);
-  return now === '' || now === started;
+  if (now !== '' && now !== started) return false;
+  return pid !== process.pid || held.has(id);
 }
 
 async function isYoung(path: string): Promise<boolean> {

@@ -1,26 +1,27 @@
 /** A file that is being fetched: `<target>.part`, its sidecar, and the way from there to the finished file. */
-import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
 import type { Manifest } from '../protocol/values.js';
-import { BitSet } from './bits.js';
 import { Claims } from './claims.js';
 import { chunkCountOf, loadXxHash64, manifestRoot } from './digest.js';
 import type { XxHash64 } from './digest.js';
 import { readFully, writeFully } from './files.js';
-import type { FileIdentity } from './files.js';
 import { unwritable } from './fserrors.js';
+import { leavePart, publishPart } from './endings.js';
+import type { FinishedFile, FinishOptions, PartEnds } from './endings.js';
+import { HeldBlocks } from './held.js';
 import { takeLock } from './lock.js';
 import type { FileLock } from './lock.js';
 import { partPaths, resumeOrBegin } from './partfiles.js';
 import type { BeginOptions, PartFiles, PartPaths } from './partfiles.js';
-import { blockPlace, blocksOfChunk, chunkOfBlock, planChunks } from './plan.js';
+import { blockPlace, chunkOfBlock, planChunks } from './plan.js';
 import type { BlockPlace, Plan } from './plan.js';
 import { spoiltBlocks } from './recover.js';
-import type { RecoverOptions } from './recover.js';
 import { digestsBelong, SidecarLog } from './sidecar.js';
 import type { Subject } from './sidecar.js';
 import type { PartStore } from './store.js';
+
+export type { FinishedFile, FinishOptions } from './endings.js';
 
 export interface PartOptions extends BeginOptions {
   /** The path that the finished file will have. */
@@ -28,24 +29,9 @@ export interface PartOptions extends BeginOptions {
   readonly manifest: Manifest;
 }
 
-export interface FinishOptions extends RecoverOptions {
-  /** Replace an existing target. */
-  readonly overwrite?: boolean | undefined;
-}
-
-/** What its holder needs to serve a file that is finished. */
-export interface FinishedFile {
-  readonly path: string;
-  readonly identity: FileIdentity;
-  /** The digests of all blocks in order, 32 bytes each. */
-  readonly blockDigests: Buffer;
-  /** Where what had the name before is now, if it was kept. */
-  readonly setAside: string | undefined;
-}
-
 /**
- * Opens the `.part` of `target`, or begins it. What an earlier run left is read again first, so every block that the part says it
- * has is good; that takes a pass over those blocks at the disk's speed.
+ * Opens the `.part` of `target`, or begins it. Every block that the part says it has is good: what was closed in good order and is
+ * as it was left is known to be; anything else is read again first, which takes a pass over those blocks at the disk's speed.
  * @throws ParleyError DISK_FULL (any refusal to write, with a reason), TARGET_EXISTS (a `.part` of that name is not ours),
  *   TARGET_BUSY (another process, or this one, has it open), HASH_MISMATCH (the manifest's root is not that of its chunks),
  *   BAD_CHUNK_COUNT
@@ -70,18 +56,15 @@ export async function openPart(options: PartOptions): Promise<Part> {
 export class Part {
   readonly plan: Plan;
   readonly #subject: Subject;
+  readonly #ends: PartEnds;
   readonly #paths: PartPaths;
-  readonly #lock: FileLock;
   readonly #xxHash64: XxHash64;
   readonly #file: PartStore;
   readonly #claims: Claims;
   readonly #digests: Map<number, Buffer>;
   /** Blocks whose verified bytes are in the file. */
-  readonly #held: BitSet;
-  /** Of each chunk: how many of its blocks are held. */
-  readonly #heldOfChunk: Uint32Array;
+  readonly #held: HeldBlocks;
   readonly #writes = new Set<Promise<void>>();
-  #heldBytes = 0;
   #finishing: Promise<FinishedFile> | undefined;
   #closing: Promise<void> | undefined;
   #state: 'open' | 'finished' | 'closed' = 'open';
@@ -91,16 +74,12 @@ export class Part {
     this.plan = subject.plan;
     this.#subject = subject;
     this.#paths = paths;
-    this.#lock = lock;
     this.#xxHash64 = xxHash64;
     this.#file = files.file;
     this.#claims = new Claims(paths.part, files.file, files.log);
+    this.#ends = { paths, lock, file: files.file, claims: this.#claims };
     this.#digests = files.digests;
-    this.#held = files.held;
-    this.#heldOfChunk = new Uint32Array(this.plan.chunks);
-    for (const run of this.#held.runs()) {
-      for (let block = run.first; block < run.first + run.count; block++) this.#count(blockPlace(this.plan, block), 1);
-    }
+    this.#held = new HeldBlocks(this.plan, files.held);
   }
 
   /** Where the bytes are until the file is finished. */
@@ -118,17 +97,17 @@ export class Part {
 
   /** Bytes of the blocks that are held. */
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#held.bytes;
   }
 
   /** Whether every block is held, so that `finish` can be called. */
   get complete(): boolean {
-    return this.#held.count === this.plan.blocks;
+    return this.#held.complete;
   }
 
   /** Whether its file is still at its path: a person may have removed or replaced it. */
   isInPlace(): Promise<boolean> {
-    return this.#file.isInPlace();
+    return this.#claims.isInPlace();
   }
 
   has(block: number): boolean {
@@ -136,20 +115,17 @@ export class Part {
   }
 
   hasChunk(chunk: number): boolean {
-    return this.#heldOfChunk[chunk] === blocksOfChunk(this.plan, chunk).count;
+    return this.#held.hasChunk(chunk);
   }
 
   /** The chunks that are held whole, as the bitmap that travels. */
   heldChunks(): Buffer {
-    const chunks = new BitSet(this.plan.chunks);
-    for (let chunk = 0; chunk < this.plan.chunks; chunk++) if (this.hasChunk(chunk)) chunks.add(chunk);
-    return chunks.toBytes();
+    return this.#held.chunks();
   }
 
   /** The blocks of a chunk, or of the file, that are not held, in order. */
   missing(chunk?: number): number[] {
-    const runs = this.#held.runs(false, chunk === undefined ? undefined : blocksOfChunk(this.plan, chunk));
-    return [...runs].flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i));
+    return this.#held.missing(chunk);
   }
 
   /** The digests of a chunk's blocks, 32 bytes each; undefined until `learn`, in this run or an earlier one. */
@@ -176,11 +152,11 @@ export class Part {
   /**
    * Writes a block whose digest the caller has verified. `bytes` must not change until the promise settles. Returns whether this
    * block made its chunk whole. Writing a block again does nothing.
-   * @throws ParleyError DISK_FULL (with a reason): the block is missing still and may be written again later
+   * @throws ParleyError DISK_FULL (with a reason): the block is missing still and may be written again later, unless the file is not
+   *   at its path any more, which shows a second after
    */
   async write(block: number, bytes: Uint8Array): Promise<boolean> {
-    const { length, offset } = this.#expectWritable(block);
-    if (bytes.length !== length) throw new RangeError(`block ${block} has ${length} bytes, not ${bytes.length}`);
+    const { offset } = this.#expectWritable(block, bytes);
     if (this.#held.has(block)) return false;
     const write = writeFully(this.#file, bytes, offset);
     this.#writes.add(write);
@@ -200,8 +176,7 @@ export class Part {
    * @throws ParleyError DISK_FULL (with a reason), as `write`
    */
   writeNow(block: number, bytes: Uint8Array): boolean {
-    const { length, offset } = this.#expectWritable(block);
-    if (bytes.length !== length) throw new RangeError(`block ${block} has ${length} bytes, not ${bytes.length}`);
+    const { offset } = this.#expectWritable(block, bytes);
     if (this.#held.has(block)) return false;
     try {
       this.#file.writeNow(bytes, offset);
@@ -257,8 +232,8 @@ export class Part {
   }
 
   /**
-   * Waits for what is under way, claims what was written, and lets go of the files; those of a part that holds nothing are removed.
-   * May be called again.
+   * Waits for what is under way, claims what was written, notes how the file was left, and lets go of it; the files of a part that
+   * holds nothing are removed. May be called again.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -275,16 +250,10 @@ export class Part {
       await this.#drop(spoilt);
       throw new ParleyError('HASH_MISMATCH', { file: basename(this.#paths.target) });
     }
-    await this.#file.sync();
-    const identity = await this.#file.identity();
-    const setAside = await this.#file.publish(this.#paths.target, options.overwrite ?? false);
+    const published = await publishPart(this.#ends, options.overwrite ?? false);
     this.#state = 'finished';
-    await this.#claims.close();
-    // A sidecar that stays behind without its .part is not believed.
-    await rm(this.#paths.state, { force: true }).catch(() => undefined);
-    await this.#lock.release();
     const blockDigests = Buffer.concat([...this.#digests].sort(([a], [b]) => a - b).map(([, digests]) => digests));
-    return { path: this.#paths.target, identity, blockDigests, setAside };
+    return { path: this.#paths.target, blockDigests, ...published };
   }
 
   async #close(): Promise<void> {
@@ -292,43 +261,34 @@ export class Part {
     const finished = this.#state === 'finished';
     this.#state = 'closed';
     await Promise.allSettled(this.#writes);
-    // A claim that cannot be written costs a look through the file at the next start, no more.
-    if (!finished) await this.flush().catch(() => undefined);
-    const isEmpty = !finished && this.#held.count === 0 && (await this.isInPlace().catch(() => false));
-    await this.#claims.close();
-    await this.#file.close();
-    if (isEmpty) {
-      await this.#file.remove().catch(ignore);
-      await rm(this.#paths.state, { force: true }).catch(ignore);
-    }
-    await this.#lock.release();
+    // A claim or a note that cannot be written costs a look through the file at the next start, no more.
+    if (!finished) await this.#claims.seal().catch(() => undefined);
+    await leavePart(this.#ends, !finished && this.#held.count === 0);
   }
 
   #written(block: number): boolean {
     if (!this.#held.add(block)) return false;
-    const place = blockPlace(this.plan, block);
-    this.#count(place, 1);
-    this.#claims.add(block, place.length);
-    return this.hasChunk(place.chunk);
-  }
-
-  #count({ chunk, length }: BlockPlace, by: 1 | -1): void {
-    this.#heldBytes += by * length;
-    this.#heldOfChunk[chunk] = (this.#heldOfChunk[chunk] ?? 0) + by;
+    const { chunk, length } = blockPlace(this.plan, block);
+    this.#claims.add(block, length);
+    return this.hasChunk(chunk);
   }
 
   /** Makes blocks missing again, also in the sidecar. */
   async #drop(spoilt: readonly number[]): Promise<void> {
-    for (const block of spoilt) if (this.#held.delete(block)) this.#count(blockPlace(this.plan, block), -1);
-    const progress = { digests: this.#digests, claimed: this.#held };
+    for (const block of spoilt) this.#held.delete(block);
+    const progress = { digests: this.#digests, claimed: this.#held.blocks };
     await this.#claims.replaceLog(await SidecarLog.create(this.#paths, this.#subject, progress, this.#xxHash64));
   }
 
-  #expectWritable(block: number): BlockPlace {
+  #expectWritable(block: number, bytes?: Uint8Array): BlockPlace {
     this.#expectOpen();
+    // Whatever comes from now on would be lost: rather say so than fetch it.
+    if (this.#claims.isLost) throw new ParleyError('DISK_FULL', { path: this.path, reason: REMOVED });
     const chunk = chunkOfBlock(this.plan, block);
     if (!this.#digests.has(chunk)) throw new RangeError(`chunk ${chunk} was not learnt`);
-    return blockPlace(this.plan, block);
+    const place = blockPlace(this.plan, block);
+    if (bytes === undefined || bytes.length === place.length) return place;
+    throw new RangeError(`block ${block} has ${place.length} bytes, not ${bytes.length}`);
   }
 
   #expectOpen(): void {
@@ -336,4 +296,4 @@ export class Part {
   }
 }
 
-const ignore = (): void => undefined;
+const REMOVED = 'it or its folder was moved, removed or replaced meanwhile';

@@ -5,7 +5,7 @@ import { readSpans } from './files.js';
 import type { Readable } from './files.js';
 import { blockPlace, blocksOfChunk, spansOf } from './plan.js';
 import type { BlockRange, Plan, Span } from './plan.js';
-import type { Progress } from './sidecar.js';
+import type { SealedProgress } from './sidecar.js';
 import type { PartStore } from './store.js';
 
 /** Space is given to files in pages of this size, on the common file systems. */
@@ -23,16 +23,18 @@ export interface RecoverOptions {
 type BlockDigests = ReadonlyMap<number, Buffer>;
 
 /**
- * The blocks that are in the file, by their BLAKE3 digests: each claimed one is read again, for a claim only says that it was there.
+ * The blocks that are in the file. When it is as it was left in good order, those that are claimed. Otherwise by their BLAKE3
+ * digests: each claimed one is read again, for a claim only says that it was there.
  * A process that was killed has written more than it claimed; that shows in the space the file takes, and then the blocks not
  * claimed are looked through as well, so that nothing verified is fetched twice.
  */
 export async function recoverBlocks(
-  file: Pick<PartStore, 'read' | 'allocatedBytes'>,
+  file: Pick<PartStore, 'read' | 'allocatedBytes' | 'stamp'>,
   plan: Plan,
-  { digests, claimed }: Progress,
+  { digests, claimed, seal }: SealedProgress,
   options: RecoverOptions = {},
 ): Promise<BitSet> {
+  if (seal !== undefined && seal === (await file.stamp?.())) return claimed;
   const held = new BitSet(plan.blocks);
   const claims = [...claimed.runs()];
   const claimedBytes = claims.reduce((sum, run) => {

@@ -25,14 +25,16 @@ const MAGIC = Buffer.from('parley-part-1\n\0\0', 'latin1');
 const RECORD_BYTES = 13;
 const RECORD_HEAD_BYTES = 5;
 const CHECKSUM_BYTES = 8;
-/** Digests: u32 chunk | its block digests, and again. */
+/** Digests: u32 chunk | its block digests, and again. A seal is text. */
 const CHUNK_NUMBER_BYTES = 4;
 /** A run of blocks in a claim: u48 first | u48 count. */
 const RUN_BYTES = 12;
 /** Chunks whose digests go into one record when many are written at once, and bytes read before others have their turn: a few ms. */
 const CHUNKS_PER_RECORD = 1024;
 const BYTES_PER_TURN = 64 * 1024;
-const KIND = { digests: 1, claim: 2 } as const;
+/** Bytes of the text in a seal at most. */
+const MAX_STAMP_BYTES = 256;
+const KIND = { digests: 1, claim: 2, seal: 3 } as const;
 type Kind = keyof typeof KIND;
 
 /** What a sidecar says. */
@@ -41,6 +43,11 @@ export interface Progress {
   readonly digests: Map<number, Buffer>;
   /** Blocks that were on disk when this was written. */
   readonly claimed: BitSet;
+}
+
+export interface SealedProgress extends Progress {
+  /** The stamp of the file when it was closed in good order, if that was the last that was written here. */
+  readonly seal: string | undefined;
 }
 
 /** The file that a sidecar is about. */
@@ -66,7 +73,7 @@ export async function readSidecar(
   path: string,
   subject: Subject,
   xxHash64: XxHash64,
-): Promise<Progress | 'absent' | 'other'> {
+): Promise<SealedProgress | 'absent' | 'other'> {
   let file: FileHandle;
   try {
     file = await open(path, constants.O_RDONLY | noFollow());
@@ -89,15 +96,16 @@ export async function readSidecar(
 /** Digests once, and each block claimed once on its own, is the most that is ever written. */
 function largestSidecar(plan: Plan): number {
   const digests = plan.chunks * (RECORD_BYTES + CHUNK_NUMBER_BYTES) + plan.blocks * DIGEST_BYTES;
-  return HEADER_BYTES + digests + plan.blocks * (RECORD_BYTES + RUN_BYTES);
+  return HEADER_BYTES + digests + plan.blocks * (RECORD_BYTES + RUN_BYTES) + RECORD_BYTES + MAX_STAMP_BYTES;
 }
 
-async function parse(bytes: Buffer, subject: Subject, xxHash64: XxHash64): Promise<Progress | undefined> {
+async function parse(bytes: Buffer, subject: Subject, xxHash64: XxHash64): Promise<SealedProgress | undefined> {
   const header = encodeHeader(subject, xxHash64);
   if (!bytes.subarray(0, HEADER_BYTES).equals(header)) return undefined;
   const progress = noProgress(subject.plan);
   let chain = header.readBigUInt64BE(HEADER_BYTES - CHECKSUM_BYTES);
   let at = HEADER_BYTES;
+  let seal: string | undefined;
   let turnEnds = BYTES_PER_TURN;
   while (at + RECORD_BYTES <= bytes.length) {
     const payloadAt = at + RECORD_HEAD_BYTES;
@@ -105,7 +113,9 @@ async function parse(bytes: Buffer, subject: Subject, xxHash64: XxHash64): Promi
     if (checksumAt + CHECKSUM_BYTES > bytes.length) break;
     const checksum = xxHash64.hash(bytes.subarray(at, checksumAt), chain);
     if (bytes.readBigUInt64BE(checksumAt) !== checksum) break;
-    if (!take(bytes[at], bytes.subarray(payloadAt, checksumAt), subject, progress)) break;
+    const payload = bytes.subarray(payloadAt, checksumAt);
+    seal = bytes[at] === KIND.seal ? payload.toString('utf8') : undefined;
+    if (seal === undefined && !take(bytes[at], payload, subject, progress)) break;
     chain = checksum;
     at = checksumAt + CHECKSUM_BYTES;
     if (at > turnEnds) {
@@ -113,7 +123,7 @@ async function parse(bytes: Buffer, subject: Subject, xxHash64: XxHash64): Promi
       turnEnds = at + BYTES_PER_TURN;
     }
   }
-  return progress;
+  return { ...progress, seal: at === bytes.length ? seal : undefined };
 }
 
 /** Adds one record to what is known; false when it makes no sense for this file. */
@@ -222,6 +232,13 @@ export class SidecarLog {
       payload.writeUIntBE(count, i * RUN_BYTES + 6, 6);
     });
     if (list.length > 0) this.#append('claim', payload);
+  }
+
+  /** Notes how the file was left. Whatever is added later breaks the seal. @throws RangeError when `stamp` is too long */
+  addSeal(stamp: string): void {
+    const payload = Buffer.from(stamp);
+    if (payload.length > MAX_STAMP_BYTES) throw new RangeError(`a stamp of ${payload.length} bytes`);
+    this.#append('seal', payload);
   }
 
   /** Whether something was added that is not safe yet. */

@@ -1,8 +1,9 @@
 /** Where the bytes of a part are while they come: read and written at positions, whatever is behind it. */
 import { lstat, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ParleyError } from '../protocol/errors.js';
-import { identityOf, writeFullySync } from './files.js';
+import { identityOf, SETTLE_MS, writeFullySync } from './files.js';
 import type { FileIdentity, Readable, Writable } from './files.js';
 import { publish } from './publish.js';
 
@@ -18,6 +19,11 @@ export interface PartStore extends Readable, Writable {
   allocatedBytes(): Promise<number>;
   /** By what it will be recognised without reading it. @throws ParleyError DISK_FULL when it is not what was written */
   identity(): Promise<FileIdentity>;
+  /**
+   * A text that is another one whenever somebody wrote to it in between, for knowing it again without reading it; undefined or
+   * absent when that cannot be told.
+   */
+  stamp?(): Promise<string | undefined>;
   /** Whether it is still at its path: a person may have removed or replaced it. */
   isInPlace(): Promise<boolean>;
   /**
@@ -49,6 +55,7 @@ export function fileStore(path: string, file: FileHandle, sizeBytes: number): Pa
       if (atPath.ino === identity.ino && atPath.sizeBytes === sizeBytes) return identity;
       throw new ParleyError('DISK_FULL', { path, reason: 'another program replaced it or changed its length' });
     },
+    stamp: () => stampOf(file),
     isInPlace: async () => {
       const own = await file.stat({ bigint: true });
       const there = await lstat(path, { bigint: true }).catch(() => undefined);
@@ -61,4 +68,15 @@ export function fileStore(path: string, file: FileHandle, sizeBytes: number): Pa
     remove: () => rm(path, { force: true }),
     close: () => file.close(),
   };
+}
+
+/** Also by the time of its last change of any kind, which nobody can set back. Waits until a later write would show in it. */
+async function stampOf(file: FileHandle): Promise<string> {
+  for (;;) {
+    const { size, mtimeNs, ctimeNs, ino } = await file.stat({ bigint: true });
+    const age = Date.now() - Number(ctimeNs / 1_000_000n);
+    // A clock that was set back since is not waited for.
+    if (age >= SETTLE_MS || age < 0) return [size, mtimeNs, ctimeNs, ino].join(' ');
+    await sleep(SETTLE_MS - age);
+  }
 }

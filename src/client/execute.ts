@@ -1,12 +1,14 @@
 /** One command at the agent: parameters completed, progress shown, the result printed. */
 import type { Connection } from '../protocol/connection.js';
-import type { ParleyError } from '../protocol/errors.js';
+import { ParleyError } from '../protocol/errors.js';
+import type { ErrorCode } from '../protocol/errors.js';
 import { faceEvent } from '../protocol/events.js';
 import type { TypedCommand } from './catalog.js';
 import type { Output } from './output.js';
 import { checkParams } from './parameters.js';
 import type { Params } from './parameters.js';
 import type { Progress } from './progress.js';
+import { quoted } from './quote.js';
 
 export interface Execution {
   readonly output: Output;
@@ -51,10 +53,24 @@ export async function execute(
   }
 }
 
+/** Ends of a download after which what came is kept and worth going on with. */
+const RESUMABLE: ReadonlySet<ErrorCode> = new Set(['CANCELLED', 'AGENT_GONE', 'NO_HOLDER', 'DISK_FULL']);
+
+/**
+ * The error of a download that can be gone on with, with the command that does so as its detail `resume`; any other as it is.
+ * @param words the command as it was typed
+ */
+export function withResume(spec: TypedCommand | undefined, error: ParleyError, words: readonly string[]): ParleyError {
+  if (spec?.name !== 'download' || !RESUMABLE.has(error.code)) return error;
+  const resume = words.map(quoted).join(' ');
+  return new ParleyError(error.code, { ...error.details, resume }, { cause: error.cause });
+}
+
 /** What a person may want to know behind an error. */
-export function hintAfter(spec: TypedCommand, error: ParleyError): string | undefined {
-  if (spec.name !== 'download' || error.code !== 'CANCELLED') return undefined;
-  return 'what came so far is checked and kept; the same command goes on from there';
+export function hintAfter({ code, details }: ParleyError): string | undefined {
+  const { resume } = details;
+  if (typeof resume !== 'string') return undefined;
+  return `${code === 'CANCELLED' ? 'what came so far is checked and kept; to go on' : 'to go on with what came'}: ${resume}`;
 }
 
 /** Prints every event as JSON, whatever the other settings, until interrupted. */

@@ -1,7 +1,7 @@
 /** The whole of `client`: settings, the right face, and how the process ends. */
 import { EXIT, ParleyError, toParleyError } from '../protocol/errors.js';
 import type { FaceContext } from './context.js';
-import { hintAfter } from './execute.js';
+import { hintAfter, withResume } from './execute.js';
 import type { Execution } from './execute.js';
 import { makeOutput } from './output.js';
 import type { Output } from './output.js';
@@ -38,9 +38,10 @@ export async function run(words: readonly string[]): Promise<never> {
       code = await invoke(invocation, settings, output, interruption, cwd);
     }
   } catch (thrown) {
-    const error = toParleyError(thrown);
+    const spec = invocation?.kind === 'command' ? invocation.spec : undefined;
+    const error = withResume(spec, toParleyError(thrown), ['client', ...words]);
     output.error(error);
-    const hint = invocation?.kind === 'command' ? hintAfter(invocation.spec, error) : undefined;
+    const hint = hintAfter(error);
     if (hint !== undefined && !output.options.json) output.notice(hint);
     code = error.exitCode;
   }

@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import type { FileHandle } from 'node:fs/promises';
 import { Claims, CLAIM_BYTES } from '../../src/chunks/claims.js';
 import type { SidecarLog } from '../../src/chunks/sidecar.js';
 import { refusalOf } from './support.js';
@@ -14,7 +13,7 @@ function recorder(): { claims: Claims; events: string[]; refuse: (what: 'data' |
     if (refusing.delete(what)) throw Object.assign(new Error('no space'), { code: 'ENOSPC', errno: -28 });
     events.push(event);
   };
-  const file = { datasync: () => step('data', 'data synced') };
+  const file = { datasync: () => step('data', 'data synced'), isInPlace: () => Promise.resolve(true) };
   const log = {
     get dirty(): boolean {
       return dirty;
@@ -30,7 +29,7 @@ function recorder(): { claims: Claims; events: string[]; refuse: (what: 'data' |
     },
     close: () => Promise.resolve(),
   };
-  const claims = new Claims('/f.part', file as unknown as FileHandle, log as unknown as SidecarLog);
+  const claims = new Claims('/f.part', file, log as unknown as SidecarLog);
   return { claims, events, refuse: (what) => void refusing.add(what) };
 }
 

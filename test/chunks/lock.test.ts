@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { takeLock } from '../../src/chunks/lock.js';
 import { refusalOf, useFolder } from './support.js';
@@ -35,6 +35,16 @@ describe('chunks/lock', () => {
     if (process.platform !== 'linux') this.skip();
     await writeFile(at('lock'), holder(process.pid, 'another boot/1'));
     await (await takeLock(at('lock'), '/target')).release();
+  });
+
+  it('is taken from this process when it was moved away with its folder and released there', async () => {
+    await mkdir(at('a'));
+    const lock = await takeLock(at('a/lock'), '/target');
+    await rename(at('a'), at('b'));
+    expect((await refusalOf(takeLock(at('b/lock'), '/target'))).code).to.equal('TARGET_BUSY');
+    await lock.release();
+    await (await takeLock(at('b/lock'), '/target')).release();
+    expect(await readdir(at('b'))).to.deep.equal([]);
   });
 
   it('has one winner of many who find it stale', async () => {

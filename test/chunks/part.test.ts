@@ -1,12 +1,28 @@
 import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { link, mkdir, open, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fileIdentity } from '../../src/chunks/files.js';
 import { buildManifest } from '../../src/chunks/manifest.js';
+import { clearRemains } from '../../src/chunks/endings.js';
 import { openPart } from '../../src/chunks/part.js';
+import type { Part } from '../../src/chunks/part.js';
 import { runKillPoints } from './killpoints.js';
 import { bytesOf, fetchInto, largeSample, MIB, refusalOf, sampleOf, useFolder } from './support.js';
 
@@ -126,21 +142,67 @@ describe('chunks/part', () => {
   });
 
   describe('resuming', () => {
+    /** `readAgain`: bytes that were read again. */
+    const openLooking = async (): Promise<{ part: Part; readAgain: number | undefined }> => {
+      let readAgain: number | undefined;
+      const onProgress = (done: number): void => void (readAgain = done);
+      const part = await openPart({ target: at('f'), manifest, onProgress });
+      return { part, readAgain };
+    };
+
     it('knows after a close what it had, and the digests', async () => {
       const first = await openPart({ target: at('f'), manifest });
       await fetchInto(first, sample, [0, 4]);
       await first.close();
-      const seen: [number, number][] = [];
-      const onProgress = (done: number, of: number): void => void seen.push([done, of]);
-      const part = await openPart({ target: at('f'), manifest, onProgress });
+      const { part, readAgain } = await openLooking();
       expect(part.missing()).to.deep.equal([1, 2, 3, 5]);
       expect(part.heldBytes).to.equal(2 * MIB);
       expect(part.blockDigests(1)).to.deep.equal(sample.digests(1));
-      expect(seen.at(-1)).to.deep.equal([2 * MIB, 2 * MIB]);
+      expect(readAgain, 'it was closed in good order and is as it was').to.equal(undefined);
       await fetchInto(part, sample);
       await part.finish();
       await part.close();
       expect((await readFile(at('f'))).equals(sample.bytes)).to.equal(true);
+    });
+
+    it('reads again what was written to since it was closed, and what is another file', async () => {
+      const first = await openPart({ target: at('f'), manifest });
+      await fetchInto(first, sample, [0, 1, 4]);
+      await first.close();
+      const flip = async (): Promise<void> => {
+        const { atime, mtime } = await stat(at('f.part'));
+        const file = await open(at('f.part'), 'r+');
+        await file.write(Buffer.from([1, 2, 3]), 0, 3, 77);
+        await file.close();
+        await utimes(at('f.part'), atime, mtime);
+      };
+      const changes: [() => Promise<void>, number[]][] = [
+        [() => utimes(at('f.part'), 1, 1), [0, 1, 4]],
+        [() => copyFile(at('f.part'), at('g')).then(() => rename(at('g'), at('f.part'))), [0, 1, 4]],
+        [flip, [1, 4]],
+        [() => truncate(at('f.part'), MIB + 1), []],
+      ];
+      for (const [change, left] of changes) {
+        await change();
+        const { part, readAgain } = await openLooking();
+        expect(readAgain).to.be.above(0);
+        expect([0, 1, 2, 3, 4, 5].filter((block) => part.has(block))).to.deep.equal(left);
+        await part.close();
+      }
+    });
+
+    it('reads again what a process had open that was killed, whether it wrote or not', async () => {
+      const first = await openPart({ target: at('f'), manifest });
+      await fetchInto(first, sample, [0]);
+      await first.close();
+      const { part: killed } = await openLooking();
+      // As it is on disk when the process is gone: without the lock.
+      await copyFile(at('f.part.state'), at('kept'));
+      await killed.close();
+      await rename(at('kept'), at('f.part.state'));
+      const { part, readAgain } = await openLooking();
+      expect(readAgain).to.equal(MIB);
+      await part.close();
     });
 
     it('after SIGKILL fetches nothing twice that was written, claimed or not', async () => {
@@ -230,6 +292,30 @@ describe('chunks/part', () => {
       }
     });
 
+    it('clears up what a kill just after the finish left, and nothing else', async () => {
+      const part = await openPart({ target: at('f'), manifest });
+      await fetchInto(part, sample);
+      await part.flush();
+      await copyFile(at('f.part.state'), at('kept'));
+      await part.finish();
+      await part.close();
+      // Killed after the link, after the unlink, after the sidecar was removed.
+      const dead = '{"pid":4194304,"started":"","id":"x"}';
+      for (const left of [['f.part', 'f.part.state'], ['f.part.state'], []]) {
+        if (left.includes('f.part')) await link(at('f'), at('f.part'));
+        if (left.includes('f.part.state')) await copyFile(at('kept'), at('f.part.state'));
+        await writeFile(at('f.part.lock'), dead);
+        await clearRemains(at('f'));
+        expect(await files()).to.deep.equal(['f', 'kept']);
+      }
+      const other = await openPart({ target: at('f'), manifest });
+      await fetchInto(other, sample, [0]);
+      await clearRemains(at('f'));
+      await other.close();
+      await clearRemains(at('f'));
+      expect(await files()).to.deep.equal(['f', 'f.part', 'f.part.state', 'kept']);
+    });
+
     it('leaves no files of a part that holds nothing', async () => {
       await (await openPart({ target: at('f'), manifest })).close();
       expect(await files()).to.deep.equal([]);
@@ -263,6 +349,29 @@ describe('chunks/part', () => {
   });
 
   describe('where nothing can be written', () => {
+    it('says so soon when its folder is moved away, and goes on where that is now', async () => {
+      await mkdir(at('d'));
+      const part = await openPart({ target: at('d/f'), manifest });
+      await fetchInto(part, sample, [0, 1]);
+      await rename(at('d'), at('e'));
+      await part.flush();
+      expect(part.has(1)).to.equal(true);
+      expect((await refusalOf(fetchInto(part, sample, [2]))).code).to.equal('DISK_FULL');
+      expect(() => part.writeNow(2, sample.block(2))).to.throw('moved');
+      await rename(at('e'), at('d'));
+      expect(await part.isInPlace()).to.equal(true);
+      await fetchInto(part, sample, [2]);
+      await rename(at('d'), at('e'));
+      await part.close();
+      expect((await readdir(at('e'))).sort()).to.deep.equal(['f.part', 'f.part.lock', 'f.part.state']);
+      const again = await openPart({ target: at('e/f'), manifest });
+      expect(again.missing()).to.deep.equal([3, 4, 5]);
+      await fetchInto(again, sample);
+      await again.finish();
+      await again.close();
+      expect((await readFile(at('e/f'))).equals(sample.bytes)).to.equal(true);
+    });
+
     it('says why', async () => {
       const reasons: Record<string, string> = { [at('no/f')]: 'no such', '/proc/f': 'no such' };
       await writeFile(at('file'), '');

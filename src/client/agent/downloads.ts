@@ -5,6 +5,7 @@ import { BLOCK_BYTES } from '../../protocol/limits.js';
 import { blockDigest, digestAt } from '../../chunks/digest.js';
 import { fileIdentity, sameIdentity } from '../../chunks/files.js';
 import { buildManifest } from '../../chunks/manifest.js';
+import { clearRemains } from '../../chunks/endings.js';
 import { openPart } from '../../chunks/part.js';
 import { blockPlace, chunkRange } from '../../chunks/plan.js';
 import type { Clock } from '../../protocol/clock.js';
@@ -88,8 +89,10 @@ export class Downloads {
     const { library } = this.#options;
     const { request, registered, chunks, path, signal } = job;
     const overwrite = request.overwrite ?? false;
-    if (await this.#isThere(path, registered, overwrite, signal))
+    if (await this.#isThere(path, registered, overwrite, signal)) {
+      await clearRemains(path);
       return whole(registered, path, { alreadyThere: true });
+    }
 
     const holding = await this.#takePart(path, registered, overwrite, signal);
     const { part } = holding;
@@ -111,7 +114,7 @@ export class Downloads {
       throw error;
     } finally {
       holding.busy = false;
-      if (library.at(path) === holding && !holdsAnything(holding)) await library.dropPart(holding);
+      if (library.at(path) === holding && !(await isWorthKeeping(holding))) await library.dropPart(holding);
     }
   }
 
@@ -287,6 +290,11 @@ function joinResults(a: DownloadResult, b: DownloadResult): DownloadResult {
     chunks: [...new Set([...a.chunks, ...b.chunks])].sort((x, y) => x - y),
     sources: [...bytes].map(([user, sent]) => ({ user, bytes: sent })),
   };
+}
+
+/** A file that is at its path no more is left to whoever has it now. */
+async function isWorthKeeping(holding: PartHolding): Promise<boolean> {
+  return holdsAnything(holding) && (await holding.part.isInPlace());
 }
 
 function holdsAnything({ part }: PartHolding): boolean {

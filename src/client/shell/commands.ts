@@ -3,7 +3,7 @@ import { agentCommands } from '../../protocol/commands/agent.js';
 import type { Connection } from '../../protocol/connection.js';
 import { EXIT, ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { FaceContext } from '../context.js';
-import { completeParams, execute, hintAfter } from '../execute.js';
+import { completeParams, execute, hintAfter, withResume } from '../execute.js';
 import type { Execution } from '../execute.js';
 import { logInOnce, logOut } from '../face.js';
 import { makeOutput } from '../output.js';
@@ -85,9 +85,9 @@ export async function runLine(
     output = outputWith(command.flags, context);
     return await runCommand(spec, command.params, { ...context, output }, signal);
   } catch (thrown) {
-    const error = toParleyError(thrown);
+    const error = withResume(spec, toParleyError(thrown), words);
     output.error(error);
-    const hint = spec === undefined ? undefined : hintAfter(spec, error);
+    const hint = hintAfter(error);
     if (hint !== undefined && !output.options.json) output.notice(hint);
     return stay(error.exitCode);
   }
