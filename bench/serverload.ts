@@ -5,13 +5,11 @@ import { text } from 'node:stream/consumers';
 import { serverCommands } from '../src/protocol/commands/server.js';
 import { Connection } from '../src/protocol/connection.js';
 import { makeHello } from '../src/protocol/hello.js';
+import { RawClient } from './rawclient.js';
+import type { RawTarget } from './rawclient.js';
 
-export interface Job {
-  readonly host: string;
-  readonly port: number;
+export interface Job extends RawTarget {
   readonly serverPid: number;
-  readonly privateKeyPem: string;
-  readonly certificatePem: string;
   readonly tokens: readonly string[];
 }
 
@@ -38,42 +36,30 @@ const UNDER_WAY = 100;
 const BROADCASTS = 5;
 /** How long messages may take to come before something is wrong. */
 const PATIENCE_MS = 30_000;
+const ACKNOWLEDGE_EVERY = 20;
 
-class LoadClient {
-  readonly connection: Connection;
-  #position = 0;
+/** Counts what comes, and acknowledges it. */
+class Recipient {
+  readonly #client: RawClient;
   #received = 0;
+  #position = 0;
+  #acknowledged = 0;
   #waiters: { count: number; resolve: () => void }[] = [];
-  readonly #acknowledge: boolean;
 
-  constructor(job: Job, acknowledge = true) {
-    const { host, port, privateKeyPem: key, certificatePem: cert } = job;
-    const socket = connect({ host, port, key, cert, minVersion: 'TLSv1.3', rejectUnauthorized: false });
-    socket.setNoDelay(true);
-    this.#acknowledge = acknowledge;
-    this.connection = new Connection(socket, {
-      hello: makeHello('client'),
-      end: 'dialer',
-      onEvent: (event) => this.#receive(event as { type: string; position?: number }),
-    });
+  constructor(client: RawClient) {
+    this.#client = client;
+    client.onMessage = (position) => this.#receive(position);
   }
 
   get received(): number {
     return this.#received;
   }
 
-  async resume(token: string): Promise<void> {
-    await this.connection.call(serverCommands.resume, { token });
-  }
-
   /** Resolves when so many messages have come in all. */
   async until(count: number): Promise<void> {
     if (this.#received >= count) return;
     await new Promise<void>((resolve, reject) => {
-      const late = setTimeout(
-        () => reject(new Error(`${this.#received} of ${count} messages came, open: ${this.connection.isOpen}`)),
-        PATIENCE_MS,
-      );
+      const late = setTimeout(() => reject(new Error(`${this.#received} of ${count} messages came`)), PATIENCE_MS);
       this.#waiters.push({
         count,
         resolve: () => {
@@ -84,8 +70,16 @@ class LoadClient {
     });
   }
 
-  #receive({ type, position = this.#position + 1 }: { type: string; position?: number }): void {
-    if (type !== 'message' && type !== 'broadcast') return;
+  acknowledge(): void {
+    this.#acknowledged = this.#received;
+    this.#client.acknowledge(this.#position);
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  #receive(position: number): void {
     this.#received += 1;
     this.#position = position;
     this.#waiters = this.#waiters.filter(({ count, resolve }) => {
@@ -93,12 +87,18 @@ class LoadClient {
       resolve();
       return false;
     });
-    if (this.#acknowledge && this.#received % 20 === 0) this.acknowledge();
+    if (this.#received - this.#acknowledged >= ACKNOWLEDGE_EVERY) this.acknowledge();
   }
+}
 
-  acknowledge(): void {
-    this.connection.call(serverCommands.acknowledge, { position: this.#position }).catch(() => undefined);
-  }
+/** The one client that asks and pings, which takes a whole connection. */
+async function connectSender(job: Job, token: string): Promise<Connection> {
+  const { host, port, privateKeyPem: key, certificatePem: cert } = job;
+  const socket = connect({ host, port, key, cert, minVersion: 'TLSv1.3', rejectUnauthorized: false });
+  socket.setNoDelay(true);
+  const connection = new Connection(socket, { hello: makeHello('client'), end: 'dialer' });
+  await connection.call(serverCommands.resume, { token });
+  return connection;
 }
 
 function rssKib(pid: number): number {
@@ -117,15 +117,11 @@ async function settledRssKib(pid: number): Promise<number> {
   return last;
 }
 
-async function connectAll(job: Job, tokens: readonly string[]): Promise<LoadClient[]> {
-  const clients: LoadClient[] = [];
+async function connectAll(job: Job, tokens: readonly string[]): Promise<Recipient[]> {
+  const clients: Recipient[] = [];
   const rest = tokens.entries();
   const work = async (): Promise<void> => {
-    for (const [at, token] of rest) {
-      const client = new LoadClient(job);
-      await client.resume(token);
-      clients[at] = client;
-    }
+    for (const [at, token] of rest) clients[at] = new Recipient(await RawClient.open(job, token));
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   return clients;
@@ -138,20 +134,21 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
 }
 
 async function run(job: Job): Promise<Report> {
-  const warm = await connectAll(job, job.tokens.slice(0, WARM_UP));
+  const [first = '', ...tokens] = job.tokens;
+  const sender = await connectSender(job, first);
+  const warm = await connectAll(job, tokens.slice(0, WARM_UP));
   const rssBeforeKib = await settledRssKib(job.serverPid);
   const before = performance.now();
-  const clients = [...warm, ...(await connectAll(job, job.tokens.slice(WARM_UP)))];
+  const clients = [...warm, ...(await connectAll(job, tokens.slice(WARM_UP)))];
   const connectSeconds = (performance.now() - before) / 1000;
   const rssAfterKib = await settledRssKib(job.serverPid);
 
-  const [sender, recipient] = clients;
-  if (sender === undefined || recipient === undefined) throw new Error('there are two clients at least');
+  const [recipient] = clients;
+  if (recipient === undefined) throw new Error('there are two clients at least');
   const pingMs: number[] = [];
-  for (let i = 0; i < PINGS; i++) pingMs.push(await timed(() => sender.connection.alive(5_000)));
+  for (let i = 0; i < PINGS; i++) pingMs.push(await timed(() => sender.alive(5_000)));
 
-  const send = (text: string): Promise<unknown> =>
-    sender.connection.call(serverCommands.message, { user: 'user1', text });
+  const send = (text: string): Promise<unknown> => sender.call(serverCommands.message, { user: 'user1', text });
   const relayMs: number[] = [];
   const replyMs: number[] = [];
   for (let i = 0; i < MESSAGES; i++) {
@@ -171,20 +168,20 @@ async function run(job: Job): Promise<Report> {
     await recipient.until(MESSAGES + BURST);
   });
 
-  const others = clients.filter((each) => each !== sender);
   const fanOutMs: number[] = [];
   for (let i = 0; i < BROADCASTS; i++) {
-    const wanted = others.map((each) => each.received + 1);
+    const wanted = clients.map((each) => each.received + 1);
     fanOutMs.push(
       await timed(async () => {
-        const replied = sender.connection.call(serverCommands.broadcast, { text: `to all ${i}` });
-        await Promise.all(others.map((each, at) => each.until(wanted[at] ?? 0)));
+        const replied = sender.call(serverCommands.broadcast, { text: `to all ${i}` });
+        await Promise.all(clients.map((each, at) => each.until(wanted[at] ?? 0)));
         await replied;
       }),
     );
-    for (const each of others) each.acknowledge();
+    for (const each of clients) each.acknowledge();
   }
-  for (const each of clients) each.connection.destroy();
+  sender.destroy();
+  for (const each of clients) each.close();
   return {
     rssBeforeKib,
     rssAfterKib,
