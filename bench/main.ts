@@ -1,9 +1,19 @@
-/** `npm run bench [-- name …]`: measures, prints ratios, asserts nothing. */
+/**
+ * `npm run bench [-- name …] [-- --write]`: measures, prints ratios, asserts nothing. A bench that gives rows has them printed here and,
+ * with `--write`, kept in `bench/RESULTS.md`.
+ */
 import { printMachine } from './measure.js';
+import { peerVersions } from './peers.js';
+import { printRows, writeRows } from './rows.js';
+import type { Row } from './rows.js';
 
-const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
-  register: async () => (await import('./register.js')).printRegister(),
-  transfer: async () => (await import('./transfer.js')).printTransfer(),
+type Bench = () => Promise<readonly Row[] | void>;
+
+const BENCHES: Readonly<Record<string, Bench>> = {
+  transfer: async () => (await import('./transfer.js')).benchTransfer(),
+  register: async () => (await import('./register.js')).benchRegister(),
+  size: async () => (await import('./size.js')).benchSize(),
+  pipe: async () => (await import('./pipe.js')).printPipe(),
   server: async () => (await import('./server.js')).benchServer(),
   saturation: async () => (await import('./chat.js')).benchSaturation(),
   online: async () => (await import('./chat.js')).benchOnline(),
@@ -15,12 +25,25 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   whoelse: async () => (await import('./whoelse.js')).benchWhoelse(),
 };
 
-const wanted = process.argv.slice(2);
+function versions(): string[] {
+  return Object.entries(peerVersions()).map(([name, version]) => `${name} ${version ?? 'not installed'}`);
+}
+
+const words = process.argv.slice(2);
+const isKept = words.includes('--write');
+const wanted = words.filter((word) => word !== '--write');
 const unknown = wanted.filter((name) => !Object.hasOwn(BENCHES, name));
 if (unknown.length > 0) {
   console.error(`no bench is named ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
   process.exitCode = 2;
 } else {
   printMachine();
-  for (const [name, bench] of Object.entries(BENCHES)) if (wanted.length === 0 || wanted.includes(name)) await bench();
+  for (const [name, bench] of Object.entries(BENCHES)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    const rows = await bench();
+    if (rows === undefined) continue;
+    console.log(`\n${name}`);
+    printRows(rows);
+    if (isKept) await writeRows(name, rows, versions());
+  }
 }

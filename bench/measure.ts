@@ -5,8 +5,8 @@ import { randomFillSync } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 
-/** Rounds of a comparison: the median of five forgets two bad ones. */
-export const ROUNDS = 5;
+/** Rounds of a comparison: the median of five forgets two bad ones. `BENCH_ROUNDS` shortens a look. */
+export const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
 
 export interface Sample {
   readonly seconds: number;

@@ -8,10 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ROUNDS, median, writeRandom } from './measure.js';
-import type { Cost, Fetched, Offer, Order, WireManifest } from './transfer-end.js';
+import type { Cost, Fetched, Offer, Order, WireManifest } from './pipe-end.js';
 
 /** Medians of the rounds; CPU seconds are those of both ends together. */
-export interface TransferResult {
+export interface PipeResult {
   readonly folder: string;
   readonly downloadSeconds: number;
   readonly finishedSeconds: number;
@@ -33,7 +33,7 @@ interface End {
 }
 
 async function startEnd(): Promise<End> {
-  const child = fork(fileURLToPath(new URL('transfer-end.js', import.meta.url)));
+  const child = fork(fileURLToPath(new URL('pipe-end.js', import.meta.url)));
   const [hello] = (await once(child, 'message')) as [{ publicKey: string }];
   return { child, publicKey: hello.publicKey };
 }
@@ -79,11 +79,7 @@ async function pipeOnce(path: string, mebibytes: number): Promise<Round> {
 }
 
 /** Measures both in turn, `rounds` times each, with a file of `mebibytes` MiB in the page cache, fetched into `into`. */
-export async function benchTransfer({
-  mebibytes = 1024,
-  rounds = ROUNDS,
-  into = tmpdir(),
-} = {}): Promise<TransferResult> {
+export async function benchPipe({ mebibytes = 1024, rounds = ROUNDS, into = tmpdir() } = {}): Promise<PipeResult> {
   const folder = await mkdtemp(join(into, 'parley-bench-'));
   try {
     const path = join(folder, 'file');
@@ -115,9 +111,9 @@ export async function benchTransfer({
 }
 
 /** Measures and prints; the goals are a ratio of 0.6 and 150 MB. On tmpfs, too, where there is one: its files are no disk's noise. */
-export async function printTransfer(): Promise<void> {
+export async function printPipe(): Promise<void> {
   for (const into of [tmpdir(), '/dev/shm'].filter((path) => existsSync(path))) {
-    const result = await benchTransfer({ into });
+    const result = await benchPipe({ into });
     const { ratio, finishedRatio, downloadSeconds, finishedSeconds, pipeSeconds } = result;
     console.log(
       `download 1 GiB into ${into}, 1 holder: ${ratio.toFixed(2)} x a bare TLS pipe (goal 0.6), ${finishedRatio.toFixed(2)} x until ` +
