@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Clock } from './clock.js';
 import type { CommandSpec, ParamsIn, ResultOf } from './command.js';
-import { ParleyError, isErrorCode } from './errors.js';
+import { ParleyError, isErrorCode, toParleyError } from './errors.js';
 import type { ErrorDetails } from './errors.js';
 import { encodeCredit, encodeFrame } from './frame.js';
 import type { Frame } from './frame.js';
@@ -39,6 +39,8 @@ interface OpenCall {
   landed: number;
   /** Settles when all bytes so far were taken. */
   taken: Promise<void>;
+  /** The answer came; it is passed on when all bytes were taken. */
+  isAnswered: boolean;
   /** Bytes received that the other end was given no new credit for. */
   uncredited: number;
   readonly settle: (outcome: { value: unknown } | { error: ParleyError }) => void;
@@ -68,6 +70,8 @@ export class OutgoingCalls {
   readonly #open = new Map<number, OpenCall>();
   readonly #parity: number;
   #nextId: number;
+  /** What came in one turn of the loop behind an answer: whoever waits for that has seen it before. */
+  #behind: Frame[] | undefined;
   /** Why no call can be made any more. */
   #lost: ParleyError | undefined;
 
@@ -116,6 +120,10 @@ export class OutgoingCalls {
   }
 
   receive(frame: Frame): void {
+    if (this.#behind !== undefined && frame.kind !== 'data' && frame.kind !== 'credit') {
+      this.#behind.push(frame);
+      return;
+    }
     const call = this.#open.get(frame.id);
     if (call === undefined) {
       if (this.owns(frame.id)) return; // Answered late, after a cancel.
@@ -132,7 +140,8 @@ export class OutgoingCalls {
   /** Fails every open call: the connection is gone. */
   abandon(error: ParleyError): void {
     this.#lost = error;
-    for (const call of [...this.#open.values()]) call.settle({ error });
+    while (this.#behind !== undefined) this.#catchUp();
+    for (const call of [...this.#open.values()]) if (!call.isAnswered) call.settle({ error });
   }
 
   #takeId(): number {
@@ -182,6 +191,7 @@ export class OutgoingCalls {
       credit: new CreditGate(STREAM_WINDOW_BYTES),
       landed: 0,
       taken: Promise.resolve(),
+      isAnswered: false,
       uncredited: 0,
       settle,
       touch,
@@ -248,10 +258,32 @@ export class OutgoingCalls {
       const last: unknown = result[field];
       if (Array.isArray(last)) result[field] = items.concat(last);
     }
+    call.isAnswered = true;
     call.taken.then(
       () => call.settle({ value: result }),
       () => undefined,
     );
+    this.#letBeSeen();
+  }
+
+  /** Events of other calls are heard in the order in which they and the answer came. */
+  #letBeSeen(): void {
+    for (const { options } of this.#open.values()) {
+      if (options.onEvent === undefined) continue;
+      this.#behind = [];
+      setImmediate(() => this.#catchUp());
+      return;
+    }
+  }
+
+  #catchUp(): void {
+    const frames = this.#behind ?? [];
+    this.#behind = undefined;
+    try {
+      for (const frame of frames) this.receive(frame);
+    } catch (thrown) {
+      this.#wire.close(toParleyError(thrown));
+    }
   }
 }
 

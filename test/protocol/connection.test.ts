@@ -144,6 +144,26 @@ describe('Connection', () => {
     left.destroy();
   });
 
+  it('lets an answer be seen before the events behind it, also when all comes at once and the link ends', async () => {
+    const [a, b] = linkedPair();
+    const left = new Connection(a, { hello: makeHello('client'), end: 'dialer' });
+    b.write(encodeFrame('hello', 0, JSON.stringify(makeHello('server'))));
+    await left.ready;
+    const seen: unknown[] = [];
+    const waited = left.call(wait, {}, { onEvent: (event) => void seen.push(event) }).then(() => seen.push('the end'));
+    const asked = left.call(echo, { text: '' }).then(({ text }) => seen.push(text));
+    await new Promise(setImmediate);
+    const frames = [
+      encodeFrame('event', 1, '{"number":1}'),
+      encodeFrame('reply', 3, '{"text":"answer"}'),
+      encodeFrame('event', 1, '{"number":2}'),
+      encodeFrame('reply', 1, '{}'),
+    ];
+    b.end(Buffer.concat(frames));
+    await Promise.all([waited, asked]);
+    expect(seen).to.deep.equal([{ number: 1 }, 'answer', { number: 2 }, 'the end']);
+  });
+
   it('carries refusals with code and details', async () => {
     const [left] = pair();
     expect((await refusal(left.call(echo, { text: '' }))).code).to.equal('EMPTY_MESSAGE');

@@ -27,6 +27,8 @@ export class Receiver {
   /** Settles when what waits is kept, or could not be. */
   #keeping: Promise<void> = Promise.resolve();
   #cancelRetry: () => void = () => undefined;
+  /** Focus groups that are being left. */
+  readonly #leaving = new Set<{ readonly group: string }>();
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
@@ -41,6 +43,19 @@ export class Receiver {
   take(message: PushedMessage): void {
     this.#waiting.push(message);
     this.#kick();
+  }
+
+  /**
+   * The user leaves a focus group: what the server pushes from outside of it comes behind what it held, and so waits until the function
+   * that this returns is called.
+   */
+  holdBack(group: string): () => void {
+    const leaving = { group };
+    this.#leaving.add(leaving);
+    return () => {
+      this.#leaving.delete(leaving);
+      this.#kick();
+    };
   }
 
   /**
@@ -78,8 +93,7 @@ export class Receiver {
   async #keep(account: string): Promise<void> {
     const { received, onMessage, acknowledge, log, clock } = this.#options;
     this.#work = 'keeping';
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0);
+    for (let batch = this.#next(); batch.length > 0; batch = this.#next()) {
       const unseen = batch.filter((message) => !received.has(account, message));
       const fresh = [...new Map(unseen.map((message) => [message.position, message])).values()];
       try {
@@ -96,5 +110,13 @@ export class Receiver {
       if (last !== undefined) acknowledge(last.position);
     }
     if ((this.#work as string) === 'keeping') this.#work = 'idle';
+  }
+
+  /** What has its turn: all that waits, up to the first that is held back. */
+  #next(): PushedMessage[] {
+    const isHeldBack = ({ type, to }: PushedMessage): boolean =>
+      [...this.#leaving].some(({ group }) => type !== 'group' || to !== group);
+    const end = this.#leaving.size === 0 ? -1 : this.#waiting.findIndex(isHeldBack);
+    return this.#waiting.splice(0, end < 0 ? this.#waiting.length : end);
   }
 }
