@@ -1,0 +1,26 @@
+/** A few kills of the agents at both ends of a transfer (`npm run kills` does hundreds), and a loss that must be noticed. */
+import { expect } from 'chai';
+import { truncate } from 'node:fs/promises';
+import { Chance } from './chance.js';
+import { isRight, killsOf, killTransfers } from './transferkills.js';
+
+const SIDECAR_HEADER_BYTES = 68;
+
+describe('kill -9 in a transfer', function () {
+  this.timeout(120_000);
+
+  it('costs no byte that was on disk, and leaves no wrong one', async () => {
+    const tally = await killTransfers({ kills: 3, chance: new Chance(3), sizeMib: [2, 8] });
+    expect(isRight(tally), JSON.stringify(tally)).to.equal(true);
+    expect(killsOf(tally)).to.equal(3);
+    expect(tally.rightAtKills).to.be.above(0);
+    // Of a file as small as these, whatever was written is found, claimed or not.
+    expect(tally.fetchedAgain).to.equal(0);
+  });
+
+  it('is noticed when it costs what was on disk', async () => {
+    const damage = (part: string): Promise<void> => truncate(`${part}.state`, SIDECAR_HEADER_BYTES);
+    const tally = await killTransfers({ kills: 2, chance: new Chance(3), sizeMib: [2, 8], damage });
+    expect(tally.fetchedAgain, JSON.stringify(tally)).to.be.above(0);
+  });
+});
