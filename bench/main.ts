@@ -14,6 +14,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   register: async () => (await import('./register.js')).benchRegister(),
   size: async () => (await import('./size.js')).benchSize(),
   pipe: async () => (await import('./pipe.js')).printPipe(),
+  part: async () => (await import('./part.js')).benchPart(),
   server: async () => (await import('./server.js')).benchServer(),
   saturation: async () => (await import('./chat.js')).benchSaturation(),
   online: async () => (await import('./chat.js')).benchOnline(),

@@ -17,12 +17,15 @@ export interface AgentOptions {
   readonly password: string;
   /** `host:port`. */
   readonly server: string;
+  /** What it is run under. */
+  readonly under?: readonly [string, ...string[]];
   /** Everything that it tells its faces. */
   readonly onEvent?: (event: FaceEvent) => void;
 }
 
 export interface RunningAgent {
   readonly face: Connection;
+  readonly pid: number;
   /** Resolves when it is gone. */
   kill(): Promise<void>;
   /** Logs out. */
@@ -31,9 +34,10 @@ export interface RunningAgent {
 
 /** Starts an agent on its home and logs in; rejects when that is refused. */
 export async function runAgentProcess(options: AgentOptions): Promise<RunningAgent> {
-  const { home, user, password, server, onEvent } = options;
+  const { home, user, password, server, onEvent, under = [] } = options;
   const words = ['agent', '--background', '--json', '--home', home, '--listen', '127.0.0.1:0'];
-  const child = endsWithUs(spawn(process.execPath, [CLIENT_MAIN, ...words], { stdio: ['ignore', 'ignore', 'pipe'] }));
+  const [program = process.execPath, ...before] = [...under, process.execPath, CLIENT_MAIN, ...words];
+  const child = endsWithUs(spawn(program, before, { stdio: ['ignore', 'ignore', 'pipe'] }));
   let complaint = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text));
   const isOver = (): boolean => child.exitCode !== null || child.signalCode !== null;
@@ -47,7 +51,7 @@ export async function runAgentProcess(options: AgentOptions): Promise<RunningAge
     if (face === undefined) throw new Error('there is no agent');
     if (onEvent !== undefined) listen(face, onEvent);
     await face.call(agentCommands.login, { server, user, password });
-    return { face, kill: () => end(child, face), end: () => logout(child, face) };
+    return { face, pid: child.pid ?? 0, kill: () => end(child, face), end: () => logout(child, face) };
   } catch (error) {
     await end(child, face);
     throw error;
