@@ -16,7 +16,7 @@ const TOPICS: Readonly<Record<string, readonly string[]>> = {
   Messages: ['message', 'broadcast', 'inbox', 'block', 'unblock'],
   Groups: ['create_group', 'list_groups', 'join_group', 'send_group', 'list_members', 'leave_group'],
   'Private chat': ['startprivate', 'private', 'stopprivate', 'verify', 'trust'],
-  Files: ['register', 'unregister', 'seed', 'files', 'searchFile', 'searchChunk', 'download', 'transfers'],
+  Files: ['register', 'unregister', 'seed', 'files', 'searchFile', 'searchChunk', 'download', 'transfers', 'why'],
 };
 const LAST_TOPIC = 'More';
 

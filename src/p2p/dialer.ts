@@ -54,9 +54,12 @@ export async function dialPeer(options: DialOptions): Promise<PeerLink> {
     return { id, peer, publicKey, purpose, connection, bytesReceived: () => socket.bytesRead };
   } catch (thrown) {
     if (options.signal?.aborted === true) throw new ParleyError('CANCELLED', {}, { cause: thrown });
-    if (thrown instanceof ParleyError && ['PEER_UNREACHABLE', 'DISK_FULL'].includes(thrown.code)) throw thrown;
-    const reason = thrown instanceof Error ? thrown.message : 'it could not be dialled';
-    throw new ParleyError('PEER_UNREACHABLE', { user: peer, reason }, { cause: thrown });
+    if (thrown instanceof ParleyError && thrown.code === 'DISK_FULL') throw thrown;
+    const told =
+      thrown instanceof ParleyError && thrown.code === 'PEER_UNREACHABLE' ? thrown.details['reason'] : undefined;
+    const reason = told ?? (thrown instanceof Error ? thrown.message : 'it could not be dialled');
+    const address = `${isIP(options.host) === 6 ? `[${options.host}]` : options.host}:${options.port}`;
+    throw new ParleyError('PEER_UNREACHABLE', { user: peer, reason, address }, { cause: thrown });
   } finally {
     cancelTimer();
   }

@@ -12,6 +12,7 @@ import { ParleyError, toParleyError } from '../protocol/errors.js';
 import type { Manifest } from '../protocol/values.js';
 import { BlockWriter } from './blockwriter.js';
 import { CheckedBlocks } from './checked.js';
+import type { DownloadView } from './diagnosis.js';
 import { askHeld, numbersIn } from './fetch.js';
 import { Holders } from './holders.js';
 import type { Holder, HolderLink } from './holders.js';
@@ -63,6 +64,8 @@ export interface DownloadOptions {
   readonly onReport?: (user: string, chunk: number, code: 'HASH_MISMATCH' | 'CHUNK_GONE') => void;
   /** Called a few times a second. */
   readonly onProgress?: (progress: DownloadProgress) => void;
+  /** Called once, before anything is asked for: what shows how it stands. */
+  readonly onBegun?: (view: () => Promise<DownloadView>) => void;
   readonly clock?: Clock;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
@@ -145,6 +148,7 @@ class Download {
   async run(): Promise<DownloadResult> {
     const { signal } = this.#options;
     const stop = (): void => this.#fail(new ParleyError('CANCELLED', {}, { cause: signal?.reason }));
+    this.#options.onBegun?.(() => this.#view());
     if (signal?.aborted === true) stop();
     signal?.addEventListener('abort', stop, { once: true });
     try {
@@ -162,6 +166,25 @@ class Download {
     }
     const { sources } = this.#ledger.progress(this.#holders.all);
     return { chunks: this.#ledger.finished, sources: sources.map(({ user, bytes }) => ({ user, bytes })) };
+  }
+
+  async #view(): Promise<DownloadView> {
+    const { sizeBytes, bytes, rate } = this.#ledger.progress([]);
+    const held = new Set(
+      this.#holders.all.flatMap(({ state, chunks }) => (state.kind === 'dropped' ? [] : [...chunks])),
+    );
+    const unheld = [...this.#ledger.wanted].filter((chunk) => !held.has(chunk)).sort((a, b) => a - b);
+    const isWanted = (chunk: number): boolean => this.#ledger.wanted.has(chunk);
+    return {
+      file: this.#options.file,
+      sizeBytes,
+      bytes,
+      rate,
+      unheld,
+      isLimited: this.#limit?.isHolding ?? false,
+      locateError: this.#locateError,
+      holders: await this.#holders.views(isWanted, this.#abort.signal),
+    };
   }
 
   #fail(error: ParleyError): void {

@@ -4,10 +4,13 @@ import { peerCommands } from '../protocol/commands/peer.js';
 import type { Connection } from '../protocol/connection.js';
 import { ParleyError } from '../protocol/errors.js';
 import type { Digest } from '../protocol/values.js';
+import type { QueueView } from './diagnosis.js';
 
 /** A lie about length is one about content: both name the sender. */
 export type Answer = { readonly kind: 'bytes'; readonly bytes: Buffer } | { readonly kind: 'wrong length' };
 
+/** Milliseconds for an end to say how things wait there. */
+const QUEUE_DEADLINE_MS = 1_000;
 /** How long the link may be silent is judged by whoever asks, for all its requests together. */
 const NO_DEADLINE = { deadlineMs: Infinity };
 
@@ -42,6 +45,17 @@ export async function askDigests(
 export async function askHeld(connection: Connection, root: Digest, signal: AbortSignal): Promise<Buffer> {
   const { bitmap } = await connection.call(peerCommands.heldChunks, { root }, { signal });
   return Buffer.from(bitmap, 'base64');
+}
+
+/** How what was asked for waits at the other end; undefined when it does not say so soon. */
+export async function askQueue(connection: Connection, signal: AbortSignal): Promise<QueueView | undefined> {
+  try {
+    const asked = { signal, deadlineMs: QUEUE_DEADLINE_MS };
+    const { ahead, isLimited } = await connection.call(peerCommands.queue, {}, asked);
+    return { ahead, isLimited };
+  } catch {
+    return undefined;
+  }
 }
 
 /** Runs a call that should fill `into` with its bytes; gives up as soon as there are more. */

@@ -4,6 +4,8 @@ import type { Connection } from '../protocol/connection.js';
 import type { ParleyError } from '../protocol/errors.js';
 import { toParleyError } from '../protocol/errors.js';
 import { nameKey } from '../protocol/values.js';
+import type { HolderView } from './diagnosis.js';
+import { askQueue } from './fetch.js';
 import { RateMeter } from './rate.js';
 
 /** What a download needs of a link; a `PeerLink` is one. */
@@ -157,6 +159,27 @@ export class Holders {
         if (!alive && holder.state.kind === 'linked' && holder.state.link === link) this.fail(holder, stalled(holder));
       });
     }
+  }
+
+  /** How it stands with each; those who keep us waiting are asked how. */
+  views(isWanted: (chunk: number) => boolean, signal: AbortSignal): Promise<HolderView[]> {
+    const now = this.#options.clock.monotonicMs();
+    return Promise.all(
+      this.all.map(async ({ user, state, meter, requests, chunks, lastError, pausedUntil }) => {
+        const until = state.kind === 'known' ? state.retryAt : pausedUntil;
+        const isWaiting = state.kind === 'linked' && requests.size > 0;
+        return {
+          user,
+          state: state.kind,
+          rate: meter.rate(),
+          asked: requests.size,
+          isUseful: [...chunks].some(isWanted),
+          error: lastError,
+          retrySeconds: Math.max(0, Math.ceil((until - now) / 1000)),
+          queue: isWaiting ? await askQueue(state.link.connection, signal) : undefined,
+        };
+      }),
+    );
   }
 
   /** Ends all links at once. */

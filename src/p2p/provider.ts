@@ -83,8 +83,8 @@ export function fullBitmap(chunks: number): Buffer {
   return bitmap;
 }
 
-const { heldChunks, blockDigests, fetchBlock } = peerCommands;
-const transferCommands = { heldChunks, blockDigests, fetchBlock } as const;
+const { heldChunks, blockDigests, fetchBlock, queue } = peerCommands;
+const transferCommands = { heldChunks, blockDigests, fetchBlock, queue } as const;
 
 export interface ProviderOptions {
   readonly shares: Shares;
@@ -144,6 +144,10 @@ export class Provider {
   }
 
   readonly #handlers: Handlers<typeof transferCommands, Context> = {
+    queue: (_params, { user }) => {
+      const ahead = this.#slots.ahead(user);
+      return { ...(ahead === undefined ? {} : { ahead }), isLimited: this.#limit?.isHolding ?? false };
+    },
     heldChunks: ({ root }) => {
       const share = this.#shares.find(root);
       if (share === undefined) throw new ParleyError('CHUNK_GONE', { chunk: 0 });

@@ -61,6 +61,11 @@ export class RateLimit {
     this.#paidAt = clock.monotonicMs();
   }
 
+  /** Whether something waits, or would have to. */
+  get isHolding(): boolean {
+    return this.#paidAt > this.#clock.monotonicMs();
+  }
+
   /** Resolves when so many bytes may go. @throws ParleyError CANCELLED */
   async take(bytes: number, signal?: AbortSignal): Promise<void> {
     const now = this.#clock.monotonicMs();

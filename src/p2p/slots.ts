@@ -39,6 +39,19 @@ export class Slots {
     }
   }
 
+  /** Users who are served, or have their turn, before this one; undefined when nothing of this one waits for others. */
+  ahead(user: string): number | undefined {
+    const mine = this.#users.get(user);
+    if (mine === undefined || mine.waiting.size === 0) return undefined;
+    let ahead = 0;
+    let isBefore = true;
+    for (const slots of this.#users.values()) {
+      if (slots === mine) isBefore = false;
+      else if (slots.serving > 0 || (isBefore && slots.waiting.size > 0)) ahead += 1;
+    }
+    return ahead === 0 ? undefined : ahead;
+  }
+
   async #turn(user: string, signal: AbortSignal): Promise<void> {
     if (signal.aborted) throw new ParleyError('CANCELLED');
     const slots = this.#users.get(user) ?? { serving: 0, waiting: new Set() };

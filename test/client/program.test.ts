@@ -102,6 +102,7 @@ const GOOD: readonly (readonly [string[], string])[] = [
   [['download', 'f', '--limit-rate', '1.5M'], 'download {"file":"f","limitRate":1572864,"directory":"/home/alice"}'],
   [['download', 'f', '--limit-rate', '10KiB/s'], 'download {"file":"f","limitRate":10240,"directory":"/home/alice"}'],
   [['transfers'], 'transfers {}'],
+  [['why', 'a.txt'], 'why {"file":"a.txt"}'],
 ];
 
 const WRONG: readonly (readonly [string[], string])[] = [

@@ -1,6 +1,5 @@
 /** The `download` command: from a name to verified bytes under the file's own name, or as far as they can be had. */
 import { lstat, stat } from 'node:fs/promises';
-import { join, resolve, sep } from 'node:path';
 import { BLOCK_BYTES } from '../../protocol/limits.js';
 import { blockDigest, digestAt } from '../../chunks/digest.js';
 import { fileIdentity, sameIdentity } from '../../chunks/files.js';
@@ -14,6 +13,7 @@ import type { agentCommands } from '../../protocol/commands/agent.js';
 import { serverCommands } from '../../protocol/commands/server.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { TransferState } from '../../protocol/events.js';
+import type { DownloadView } from '../../p2p/diagnosis.js';
 import { download } from '../../p2p/download.js';
 import type { DownloadResult } from '../../p2p/download.js';
 import { numbersIn } from '../../p2p/fetch.js';
@@ -25,7 +25,10 @@ import type { Registered } from './manifests.js';
 import type { Account } from './account.js';
 import type { Peers } from './peers.js';
 import type { Session } from './session.js';
+import { targetPath } from './targetpath.js';
 import type { Tracked, Transfers } from './transfers.js';
+import { Failures, whyNot, whyRunning } from './why.js';
+import type { WhyAnswer } from './why.js';
 
 export type DownloadRequest = ParamsOf<typeof agentCommands.download>;
 export type DownloadAnswer = ResultIn<typeof agentCommands.download>;
@@ -48,6 +51,7 @@ export class Downloads {
   readonly #stopped = new AbortController();
   /** By target. */
   readonly #running = new Map<string, Running>();
+  readonly #failures = new Failures();
 
   constructor(options: DownloadsOptions) {
     this.#options = options;
@@ -74,9 +78,23 @@ export class Downloads {
       await other.done;
     }
     const answer = this.#run({ request, registered, chunks, path, signal: either, onState });
-    const running = { signal: either, done: answer.then(ignore, ignore) };
+    const running: Running = {
+      file: registered.file,
+      signal: either,
+      done: answer.then(ignore, ignore),
+      view: undefined,
+    };
     this.#running.set(path, running);
     return answer.finally(() => this.#running.delete(path));
+  }
+
+  /** What a download of this file waits for, or how the last one ended. */
+  async why(file: string): Promise<WhyAnswer> {
+    const { transfers } = this.#options;
+    const last = transfers.list().findLast((each) => each.direction === 'download' && each.file === file);
+    const running = [...this.#running.values()].find((each) => each.file === file);
+    if (running === undefined) return whyNot(file, last, this.#failures.of(file));
+    return whyRunning(file, await running.view?.());
   }
 
   /** Interrupts what is running, and waits for it. */
@@ -111,6 +129,7 @@ export class Downloads {
     } catch (thrown) {
       const error = toParleyError(thrown);
       tracked.end(error);
+      this.#failures.note(registered.file, error);
       throw error;
     } finally {
       holding.busy = false;
@@ -168,7 +187,7 @@ export class Downloads {
     holding: PartHolding,
     { file, manifest }: Registered,
     chunks: readonly number[],
-    { request, signal, tracked, onState }: Attempt,
+    { request, path, signal, tracked, onState }: Attempt,
   ): Promise<DownloadResult> {
     const { library, session, peers, clock } = this.#options;
     const own = await this.#copyOwn(holding, chunks, signal);
@@ -188,6 +207,10 @@ export class Downloads {
       connect: (user, stop) => peers.connect(user, 'transfer', { signal: stop }),
       onChunk: (chunk) => library.announceChunk(file, chunk),
       onReport: (user, chunk, code) => this.#report(user, file, chunk, code),
+      onBegun: (view) => {
+        const running = this.#running.get(path);
+        if (running !== undefined) running.view = view;
+      },
       onProgress: (progress) => onState(tracked.progress(progress)),
     });
     return joinResults(own, fetched);
@@ -262,9 +285,12 @@ export class Downloads {
 }
 
 interface Running {
+  readonly file: string;
   readonly signal: AbortSignal;
   /** Resolves whatever the end. */
   readonly done: Promise<void>;
+  /** How it stands; undefined while nothing is asked for. */
+  view: (() => Promise<DownloadView>) | undefined;
 }
 
 interface Job {
@@ -277,7 +303,7 @@ interface Job {
   readonly onState: (state: TransferState) => void;
 }
 
-type Attempt = Pick<Job, 'request' | 'signal' | 'onState'> & { readonly tracked: Tracked };
+type Attempt = Pick<Job, 'request' | 'path' | 'signal' | 'onState'> & { readonly tracked: Tracked };
 
 const ignore = (): void => undefined;
 
@@ -313,11 +339,4 @@ function wantedChunks({ chunks }: Pick<DownloadRequest, 'chunks'>, { file, chunk
   const beyond = chunks.find((index) => index > last);
   if (beyond !== undefined) throw new ParleyError('CHUNK_NOT_FOUND', { file, last, index: beyond });
   return [...new Set(chunks)].sort((a, b) => a - b);
-}
-
-async function targetPath({ output, directory }: DownloadRequest, file: string): Promise<string> {
-  if (output === undefined) return join(resolve(directory), file);
-  const path = resolve(directory, output);
-  const stats = await stat(path).catch(() => undefined);
-  return stats?.isDirectory() === true || output.endsWith('/') || output.endsWith(sep) ? join(path, file) : path;
 }

@@ -1,4 +1,4 @@
-/** Handlers about files: register, seed, download, transfers. */
+/** Handlers about files: register, seed, download, transfers, why. */
 import { basename } from 'node:path';
 import { fileIdentity } from '../../chunks/files.js';
 import { buildManifest } from '../../chunks/manifest.js';
@@ -26,7 +26,7 @@ export interface FileParts {
   readonly transfers: Transfers;
 }
 
-export function fileHandlers(parts: FileParts): HandlersOf<'register' | 'seed' | 'download' | 'transfers'> {
+export function fileHandlers(parts: FileParts): HandlersOf<'register' | 'seed' | 'download' | 'transfers' | 'why'> {
   return {
     register: ({ path, chunks }, _context, call) => register(path, chunks, call, parts),
     seed: ({ path }, _context, call) => seed(path, call, parts),
@@ -35,6 +35,7 @@ export function fileHandlers(parts: FileParts): HandlersOf<'register' | 'seed' |
       return parts.downloads.run(params, call.signal, (transfer) => tell({ type: 'transfer', transfer }));
     },
     transfers: () => ({ transfers: parts.transfers.list() }),
+    why: ({ file }) => parts.downloads.why(file),
   };
 }
 

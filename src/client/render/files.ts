@@ -74,6 +74,16 @@ export const fileRenderers = {
       : `${name}: chunks here: ${rangesText(held)}; download it again for the rest`;
     return `${state}\n${fetched}\n${printable(path)}`;
   },
+  why: ({ file, state, bytes, sizeBytes, reasons }, style) => {
+    const amount = sizeBytes === 0 ? '' : `, ${percent(bytes, sizeBytes)} of ${sizeText(sizeBytes)}`;
+    const lines = reasons.map(({ code, text, address }) => {
+      const where = address === undefined ? '' : ` (${printable(address)})`;
+      return `  ${style.strong(printable(code))}  ${printable(text)}${where}`;
+    });
+    return [`${style.strong(printable(file))}: ${state === 'none' ? 'not downloaded' : state}${amount}`, ...lines].join(
+      '\n',
+    );
+  },
   transfers: ({ transfers }, style) =>
     transfers.length === 0 ? style.faint('nothing is moving') : transfers.map(transferLine).join('\n'),
 } satisfies Renderers;

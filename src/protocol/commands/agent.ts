@@ -11,6 +11,7 @@ import { startprivate } from './agent/startprivate.js';
 import { status } from './agent/status.js';
 import { stopprivate } from './agent/stopprivate.js';
 import { transfers } from './agent/transfers.js';
+import { why } from './agent/why.js';
 import { trust } from './agent/trust.js';
 import { verify } from './agent/verify.js';
 
@@ -27,6 +28,7 @@ export const agentCommands = {
   status,
   stopprivate,
   transfers,
+  why,
   trust,
   verify,
 } as const;

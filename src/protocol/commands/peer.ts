@@ -4,6 +4,7 @@ import { endPrivate } from './peer/endPrivate.js';
 import { fetchBlock } from './peer/fetchBlock.js';
 import { heldChunks } from './peer/heldChunks.js';
 import { privateMessage } from './peer/privateMessage.js';
+import { queue } from './peer/queue.js';
 
 export const peerCommands = {
   blockDigests,
@@ -11,4 +12,5 @@ export const peerCommands = {
   fetchBlock,
   heldChunks,
   privateMessage,
+  queue,
 } as const;

@@ -10,7 +10,7 @@ import type { Person } from './people.js';
 import { Cleanup, hurriedClock, until } from './support.js';
 
 const MIB = 1024 * 1024;
-const { register, seed, download, status, transfers } = agentCommands;
+const { register, seed, download, status, transfers, why } = agentCommands;
 const { searchFile, searchChunk, unregister } = serverCommands;
 
 describe('client/agent files', () => {
@@ -305,6 +305,29 @@ describe('client/agent files', () => {
     expect(await ask('../a.bin')).to.equal('FILE_NOT_REGISTERED');
     expect(await ask('a.bin', [2])).to.equal('CHUNK_NOT_FOUND');
     expect(await readdir(bob.folder)).to.deep.equal([]);
+  });
+
+  it('says why a download is slow, how it ended, and that there was none', async () => {
+    const people = await People.gather(cleanup);
+    const [alice, bob] = [await people.arrive('alice'), await people.arrive('bob')];
+    await offer(alice, 'a.bin', randomBytes(2 * MIB), 2);
+    expect(await bob.call(why, { file: 'a.bin' })).to.deep.include({ file: 'a.bin', state: 'none' });
+    const failed = await bob.refused(download, { file: 'a.bin', directory: bob.folder, output: 'no/such/folder/x' });
+    expect(failed.code).to.equal('DISK_FULL');
+
+    const stop = new AbortController();
+    const running = bob.face
+      .call(download, { file: 'a.bin', directory: bob.folder, limitRate: MIB / 8 }, { signal: stop.signal })
+      .catch(() => undefined);
+    const codes = async (): Promise<string[]> =>
+      (await bob.call(why, { file: 'a.bin' })).reasons.map(({ code }) => code);
+    await until(async () => (await codes()).includes('RATE_LIMIT'));
+    stop.abort();
+    await running;
+    await until(async () => (await codes())[0] === 'CANCELLED');
+    expect(await bob.call(why, { file: 'a.bin' })).to.deep.include({ state: 'failed', sizeBytes: 2 * MIB });
+    await fetchTo(bob, 'a.bin');
+    expect(await bob.call(why, { file: 'a.bin' })).to.deep.include({ state: 'done', bytes: 2 * MIB });
   });
 
   it('lets one download at a time write a target, and leaves it to the next when the first is interrupted', async () => {

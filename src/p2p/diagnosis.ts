@@ -1,0 +1,110 @@
+/** What a download waits for, in words: from how it stands with each holder. Pure. */
+import { runsOf } from '../chunks/bits.js';
+import type { ParleyError } from '../protocol/errors.js';
+
+/** How a download stands with one holder. */
+export interface HolderView {
+  readonly user: string;
+  readonly state: 'known' | 'linking' | 'linked' | 'dropped';
+  /** Bytes a second that come from there. */
+  readonly rate: number;
+  /** Blocks asked for that have not come. */
+  readonly asked: number;
+  /** Whether it has chunks that are wanted. */
+  readonly isUseful: boolean;
+  /** Why the last link or request failed. */
+  readonly error: ParleyError | undefined;
+  /** Seconds until it is tried again, or asked again. */
+  readonly retrySeconds: number;
+  /** How what was asked waits there, when it says so. */
+  readonly queue: QueueView | undefined;
+}
+
+export interface QueueView {
+  /** Users whose requests come before ours; undefined when none of ours waits. */
+  readonly ahead: number | undefined;
+  /** It sends to all no faster than it was told to. */
+  readonly isLimited: boolean;
+}
+
+export interface DownloadView {
+  readonly file: string;
+  readonly sizeBytes: number;
+  readonly bytes: number;
+  readonly rate: number;
+  /** Wanted chunks that no known holder has, ascending. */
+  readonly unheld: readonly number[];
+  /** Our own limit holds requests back now. */
+  readonly isLimited: boolean;
+  /** What the last question for holders failed with. */
+  readonly locateError: ParleyError | undefined;
+  readonly holders: readonly HolderView[];
+}
+
+/** One thing that a download waits for. */
+export interface Reason {
+  /** An error code, or RUNNING, QUEUED, RATE_LIMIT, LINKING, SLOW_HOLDER. */
+  readonly code: string;
+  readonly text: string;
+  readonly user?: string;
+  /** Where a link was tried. */
+  readonly address?: string;
+  /** Users that are served before us. */
+  readonly ahead?: number;
+  readonly chunks?: number[];
+}
+
+/** Bytes a second below which a holder that was asked counts as one that keeps us waiting. */
+const SLOW_RATE = 64 * 1024;
+/** Chunk numbers that a reason names one by one. */
+const MAX_NAMED_CHUNKS = 1_000;
+
+/** What the download waits for, the most telling first; at least one. */
+export function reasonsOf(view: DownloadView): Reason[] {
+  const { rate, isLimited, unheld, holders, locateError } = view;
+  const reasons: Reason[] = [];
+  if (isLimited) reasons.push({ code: 'RATE_LIMIT', text: 'your own --limit-rate holds it back' });
+  if (locateError !== undefined) {
+    const text = `the server cannot be asked who holds it (${locateError.message}); those who are linked go on`;
+    reasons.push({ code: locateError.code, text });
+  }
+  if (unheld.length > 0) {
+    const text = `nobody who is online holds ${namedChunks(unheld)}; it goes on when a holder is back`;
+    reasons.push({ code: 'NO_HOLDER', text, chunks: unheld.slice(0, MAX_NAMED_CHUNKS) });
+  }
+  reasons.push(...holders.flatMap(reasonOf));
+  const sending = holders.filter((holder) => holder.rate >= SLOW_RATE).map(({ user }) => user);
+  if (rate > 0 && sending.length > 0) reasons.push({ code: 'RUNNING', text: `blocks come from ${sending.join(', ')}` });
+  if (reasons.length === 0) reasons.push({ code: 'LINKING', text: 'it looks for holders' });
+  return reasons;
+}
+
+function reasonOf({ user, state, rate, asked, isUseful, error, retrySeconds, queue }: HolderView): Reason[] {
+  if (state === 'dropped') {
+    const text = `${user} sent bytes that are not those of the file, and is asked no more`;
+    return error?.code === 'HASH_MISMATCH' ? [{ code: error.code, user, text }] : [];
+  }
+  if (state === 'linking') return [{ code: 'LINKING', user, text: `a link to ${user} is being made` }];
+  if (state === 'known') {
+    if (error === undefined) return [];
+    const address = error.details['address'];
+    const text = `${error.message}; tried again in ${retrySeconds} s`;
+    return [{ code: error.code, user, text, ...(typeof address === 'string' ? { address } : {}) }];
+  }
+  if (retrySeconds > 0) {
+    return [{ code: 'QUEUED', user, text: `${user} has too much of ours waiting; asked again in ${retrySeconds} s` }];
+  }
+  if (asked === 0 || !isUseful || rate >= SLOW_RATE) return [];
+  if (queue?.ahead !== undefined) {
+    const { ahead } = queue;
+    const text = `${user} serves ${ahead} ${ahead === 1 ? 'other' : 'others'} first`;
+    return [{ code: 'QUEUED', user, ahead, text }];
+  }
+  if (queue?.isLimited === true) return [{ code: 'RATE_LIMIT', user, text: `${user} limits what it sends` }];
+  return [{ code: 'SLOW_HOLDER', user, text: `${user} was asked for ${asked} blocks and sends little or nothing` }];
+}
+
+function namedChunks(chunks: readonly number[]): string {
+  const runs = runsOf(chunks).map(({ first, count }) => (count === 1 ? `${first}` : `${first}-${first + count - 1}`));
+  return `${chunks.length === 1 ? 'chunk' : 'chunks'} ${runs.slice(0, 20).join(', ')}${runs.length > 20 ? ' and more' : ''}`;
+}

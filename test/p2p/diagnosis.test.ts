@@ -1,0 +1,178 @@
+import { expect } from 'chai';
+import { reasonsOf } from '../../src/p2p/diagnosis.js';
+import type { DownloadView, Reason } from '../../src/p2p/diagnosis.js';
+import type { DownloadOptions } from '../../src/p2p/download.js';
+import { askBlock } from '../../src/p2p/fetch.js';
+import { Provider, SERVED_AT_ONCE_PER_USER, sourceShare } from '../../src/p2p/provider.js';
+import type { Share } from '../../src/p2p/provider.js';
+import { ParleyError } from '../../src/protocol/errors.js';
+import type { ErrorCode } from '../../src/protocol/errors.js';
+import type { Source } from '../../src/chunks/source.js';
+import { connectTo, downloadFrom, holder, makeFile, range } from './swarm.js';
+import type { TestFile, TestHolder } from './swarm.js';
+
+/** A fault is to be named within so long. */
+const SOON_MS = 2_000;
+
+interface Fault {
+  readonly holders?: readonly TestHolder[];
+  readonly options?: (file: TestFile) => Omit<Partial<DownloadOptions>, 'part'>;
+  readonly code: string;
+  readonly more?: Partial<Reason>;
+}
+
+/** Never settles. */
+const never = (): Promise<never> => new Promise(() => undefined);
+
+function refusing(code: ErrorCode, details: Record<string, string> = {}): NonNullable<Fault['options']> {
+  const error = new ParleyError(code, { user: 'bob', reason: 'nobody answers', ...details });
+  return () => ({ connect: () => Promise.reject(error) });
+}
+
+/** A link to a provider that all users share. */
+function sharing(file: TestFile, provider: Provider, user: string, to: TestHolder): ReturnType<typeof connectTo> {
+  return connectTo(file, to, (connection) => provider.serve(user, connection));
+}
+
+/** The whole file; reading a block takes as long as `beforeRead` does. */
+function wholeShare(file: TestFile, beforeRead: () => Promise<void> = () => Promise.resolve()): Share {
+  const source = {
+    plan: file.plan,
+    usable: true,
+    read: async (_block: number, target: Uint8Array) => {
+      await beforeRead();
+      return target.length;
+    },
+  } as unknown as Source;
+  return sourceShare(file.name, source, file.blockDigests);
+}
+
+const all = range(3);
+const bob = (more: Partial<TestHolder> = {}): TestHolder => holder('bob', all, more);
+
+const FAULTS: Readonly<Record<string, Fault>> = {
+  'nobody holds it': { holders: [], code: 'NO_HOLDER', more: { chunks: all } },
+  'a holder cannot be reached': {
+    holders: [bob()],
+    options: refusing('PEER_UNREACHABLE', { address: '127.0.0.1:9' }),
+    code: 'PEER_UNREACHABLE',
+    more: { user: 'bob', address: '127.0.0.1:9' },
+  },
+  'a holder blocks this user': {
+    holders: [bob()],
+    options: refusing('BLOCKED'),
+    code: 'BLOCKED',
+    more: { user: 'bob' },
+  },
+  'a holder has another key': {
+    holders: [bob()],
+    options: refusing('KEY_CHANGED', { who: 'bob' }),
+    code: 'KEY_CHANGED',
+    more: { user: 'bob' },
+  },
+  'a holder has gone': {
+    holders: [bob()],
+    options: refusing('USER_OFFLINE'),
+    code: 'USER_OFFLINE',
+    more: { user: 'bob' },
+  },
+  'a link is still being made': {
+    holders: [bob()],
+    options: () => ({ connect: never }),
+    code: 'LINKING',
+    more: { user: 'bob' },
+  },
+  'all slots of a holder are others’': {
+    holders: [bob()],
+    options: (file) => {
+      const provider = new Provider({ shares: { find: () => wholeShare(file, never) } });
+      for (const user of ['carol', 'dave', 'erin', 'frank']) {
+        const { connection } = sharing(file, provider, user, bob());
+        for (let n = 0; n < SERVED_AT_ONCE_PER_USER; n++) {
+          const place = { root: file.manifest.root, chunk: 0, block: 0 };
+          askBlock(connection, place, Buffer.alloc(1_000_000), new AbortController().signal).catch(() => undefined);
+        }
+      }
+      return {
+        connect: async () => {
+          // The others ask first.
+          await new Promise((resolve) => setTimeout(resolve, 200));
+          return sharing(file, provider, 'me', bob());
+        },
+      };
+    },
+    code: 'QUEUED',
+    more: { user: 'bob', ahead: 4 },
+  },
+  'its own limit': { holders: [bob()], options: () => ({ limitRate: 1_000 }), code: 'RATE_LIMIT' },
+  'a holder’s limit': {
+    holders: [bob()],
+    options: (file) => {
+      const provider = new Provider({ shares: { find: () => wholeShare(file) }, limitRate: 1_000 });
+      const other = sharing(file, provider, 'carol', bob());
+      downloadFrom(file, [bob()], { connect: () => Promise.resolve(other) });
+      return { connect: () => Promise.resolve(sharing(file, provider, 'me', bob())) };
+    },
+    code: 'RATE_LIMIT',
+    more: { user: 'bob' },
+  },
+  'a holder lies': {
+    holders: [bob({ spoil: (_block, bytes) => bytes.fill(0) })],
+    code: 'HASH_MISMATCH',
+    more: { user: 'bob' },
+  },
+  'the server is away': {
+    holders: [],
+    options: () => ({ locate: () => Promise.reject(new ParleyError('SERVER_UNREACHABLE', { server: 'here' })) }),
+    code: 'SERVER_UNREACHABLE',
+  },
+  'a holder stands still': {
+    holders: [bob({ beforeRead: never })],
+    code: 'SLOW_HOLDER',
+    more: { user: 'bob' },
+  },
+};
+
+describe('p2p/diagnosis', () => {
+  for (const [what, { holders = [], options, code, more = {} }] of Object.entries(FAULTS)) {
+    it(`names ${code} when ${what}`, async () => {
+      const file = makeFile(3_000_000, 3);
+      const begun = performance.now();
+      const stop = new AbortController();
+      let view: (() => Promise<DownloadView>) | undefined;
+      const { result } = downloadFrom(file, holders, {
+        ...options?.(file),
+        signal: stop.signal,
+        onBegun: (shows) => {
+          view = shows;
+        },
+      });
+      const named = async (): Promise<Reason | undefined> =>
+        view === undefined ? undefined : reasonsOf(await view()).find((reason) => reason.code === code);
+      let reason = await named();
+      while (reason === undefined && performance.now() - begun < SOON_MS) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        reason = await named();
+      }
+      expect(reason, 'is named').to.deep.include({ code, ...more });
+      expect(reason?.text).to.be.a('string').and.not.equal('');
+      stop.abort();
+      await result.catch(() => undefined);
+    });
+  }
+
+  it('says from whom blocks come when nothing is wrong', () => {
+    const sending = { user: 'bob', state: 'linked', rate: 1e6, asked: 2, isUseful: true, error: undefined } as const;
+    const view: DownloadView = {
+      file: 'a',
+      sizeBytes: 10,
+      bytes: 5,
+      rate: 1e6,
+      unheld: [],
+      isLimited: false,
+      locateError: undefined,
+      holders: [{ ...sending, retrySeconds: 0, queue: undefined }],
+    };
+    expect(reasonsOf(view)).to.deep.equal([{ code: 'RUNNING', text: 'blocks come from bob' }]);
+  });
+});
