@@ -124,7 +124,8 @@ export class Hall {
     const place = { deciding: false, settle: () => undefined };
     this.core.accept(ours, { address, localAddress, key }, place);
     return new Guest(
-      (onEvent) => new Connection(theirs, { hello: makeHello('client'), end: 'dialer', onEvent: withPositions(onEvent) }),
+      (onEvent) =>
+        new Connection(theirs, { hello: makeHello('client'), end: 'dialer', onEvent: withPositions(onEvent) }),
       key,
       theirs,
     );
