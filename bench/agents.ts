@@ -39,7 +39,8 @@ export class Agents {
     this.downloader = downloader;
   }
 
-  static async start(holders: number): Promise<Agents> {
+  /** `environment`: what an agent of this name is to find besides. */
+  static async start(holders: number, environment: (name: string) => NodeJS.ProcessEnv = () => ({})): Promise<Agents> {
     const names = [...Array.from({ length: holders }, (_, i) => `holder${i}`), 'downloader'];
     const cast = new Cast(Object.fromEntries(names.map((name) => [name, `of ${name}`])));
     const agents: Agent[] = [];
@@ -51,7 +52,7 @@ export class Agents {
     try {
       await cast.start('--log-level', 'warn');
       for (const name of names) {
-        const person = cast.person(name, `of ${name}`);
+        const person = cast.person(name, `of ${name}`, environment(name));
         await person.ok('login');
         const face = await dialAgent(person.home);
         if (face === undefined) throw new Error(`${name} has no agent`);

@@ -13,6 +13,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   transfer: async () => (await import('./transfer.js')).benchTransfer(),
   register: async () => (await import('./register.js')).benchRegister(),
   size: async () => (await import('./size.js')).benchSize(),
+  seedonce: async () => (await import('./seedonce.js')).benchSeedOnce(),
   pipe: async () => (await import('./pipe.js')).printPipe(),
   part: async () => (await import('./part.js')).benchPart(),
   server: async () => (await import('./server.js')).benchServer(),
