@@ -8,8 +8,15 @@ import { dialAgent } from '../src/client/dial.js';
 import { agentCommands } from '../src/protocol/commands/agent.js';
 import type { Connection } from '../src/protocol/connection.js';
 import { Cast } from '../test/support/cast.js';
-import { costOf, forgetPeak, peakMebibytes } from './proc.js';
+import { costOf, cpuSecondsOf, forgetPeak, peakMebibytes } from './proc.js';
 import type { Cost } from './rows.js';
+
+const SETTLE_MS = 120_000;
+const LOOK_EVERY_MS = 250;
+/** Of all agents together, between two looks. */
+const CALM_CPU_SECONDS = 0.03;
+/** Six seconds: the agent begins with that after five. */
+const CALM_LOOKS = 24;
 
 /** One user's agent. */
 export interface Agent {
@@ -72,6 +79,18 @@ export class Agents {
     const [first, ...others] = this.holders.slice(0, holders);
     await first?.face.call(agentCommands.register, { path, chunks });
     for (const { face } of others) await face.call(agentCommands.seed, { path });
+  }
+
+  /** Waits until nobody has anything left to do: what was registered is read once more in the background. */
+  async settled(): Promise<void> {
+    const pids = [...this.holders, this.downloader].map(({ pid }) => pid);
+    const deadline = performance.now() + SETTLE_MS;
+    for (let calm = 0, last = cpuSecondsOf(pids); calm < CALM_LOOKS && performance.now() < deadline;) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      const now = cpuSecondsOf(pids);
+      calm = now - last < CALM_CPU_SECONDS ? calm + 1 : 0;
+      last = now;
+    }
   }
 
   /** The time of the whole command: found, linked, fetched, verified, synced, named. The CPU seconds are those of all agents. */

@@ -37,6 +37,7 @@ export async function benchSize({
     await writeRandom(few, mebibytes);
     await agents.share(few, FEW.chunks);
     await agents.share(await alsoNamed(few, join(folder, MANY.file)), MANY.chunks);
+    await agents.settled();
 
     const target = join(folder, 'fetched');
     const fetch = async (file: string, bytes: number, chunks?: number[], to = target): Promise<Cost> => {
@@ -53,6 +54,10 @@ export async function benchSize({
     const [huge, small, many, fewer]: [Cost[], Cost[], Cost[], Cost[]] = [[], [], [], []];
     let peak = 0;
     for (let round = 0; round < rounds; round++) {
+      if (round === 0) {
+        await fetch(SMALL.file, SMALL.bytes);
+        await rm(target);
+      }
       small.push(await fetch(SMALL.file, SMALL.bytes));
       await rm(target);
       const first = round * moved;

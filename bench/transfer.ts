@@ -60,6 +60,7 @@ export async function benchTransfer({
     const agents = owned(await Agents.start(HOLDERS));
     await agents.share(path, ONE.chunks);
     await agents.share(join(folder, FOUR.file), FOUR.chunks, HOLDERS);
+    await agents.settled();
     const stage: Stage = {
       mebibytes,
       rounds,
