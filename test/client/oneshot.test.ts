@@ -116,6 +116,22 @@ describe('client, one command', () => {
     expect(directory).to.be.a('string');
   });
 
+  it('tells scripts, too, how a download goes on', async () => {
+    const codes: ErrorCode[] = ['NO_HOLDER', 'DISK_FULL', 'TARGET_EXISTS'];
+    agent.handlers['download'] = () => {
+      throw new ParleyError(codes[0] ?? 'INTERNAL', { what: 'f', path: '/f', reason: 'full' });
+    };
+    const told: unknown[] = [];
+    while (codes.length > 0) {
+      const { stderr } = await run('download', 'f', '--json');
+      const { error } = JSON.parse(stderr) as { error: { resume?: string } };
+      told.push(error.resume?.replace(agent.home, 'HOME'));
+      codes.shift();
+    }
+    expect(told[0]).to.match(/^client .*download f --json$/);
+    expect(told.slice(1)).to.deep.equal([told[0], undefined]);
+  });
+
   it('draws no bars where stderr is no terminal', async () => {
     agent.handlers['download'] = async (_, call) => {
       for (const bytes of [0, 50, 100]) await call.emit(transfer(bytes));

@@ -268,6 +268,11 @@ describe('client, the shell on a terminal', () => {
     await agent.called('whoelse', 2);
     terminal.type('\u0003');
     await terminal.shows('[CANCELLED]');
+    agent.handlers['download'] = (_, call) => untilCancelled(call);
+    terminal.type(`download "big file" -j 2\r`);
+    await agent.called('download');
+    terminal.type('\u0003');
+    await terminal.shows(`to go on: download 'big file' -j 2`);
     terminal.type('exit\r');
     expect(await terminal.ended).to.equal(0);
   });
