@@ -1,7 +1,7 @@
 /** Which blocks of a file are held, counted by chunk and in bytes. */
 import { BitSet } from './bits.js';
 import { blockPlace, blocksOfChunk } from './plan.js';
-import type { BlockRange, Plan } from './plan.js';
+import type { Plan } from './plan.js';
 
 export class HeldBlocks {
   readonly plan: Plan;
@@ -66,10 +66,11 @@ export class HeldBlocks {
 
   /** The blocks of a chunk, or of the file, that are not held, in order. */
   missing(chunk?: number): number[] {
-    const within: BlockRange | undefined = chunk === undefined ? undefined : blocksOfChunk(this.plan, chunk);
-    return [...this.#blocks.runs(false, within)].flatMap(({ first, count }) =>
-      Array.from({ length: count }, (_, i) => first + i),
-    );
+    const { first, count } =
+      chunk === undefined ? { first: 0, count: this.plan.blocks } : blocksOfChunk(this.plan, chunk);
+    const missing: number[] = [];
+    for (let block = first; block < first + count; block++) if (!this.#blocks.has(block)) missing.push(block);
+    return missing;
   }
 
   #count(block: number, by: 1 | -1): void {

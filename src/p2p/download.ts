@@ -105,6 +105,8 @@ class Download {
   /** When to ask next who holds what; not while it is being asked. */
   #refreshAt: number;
   #refreshing = false;
+  /** The bitmap last told of each holder: most are told again unchanged, and taking one in costs some MB with many chunks. */
+  readonly #told = new Map<string, Buffer>();
   /** What the last question for holders failed with. */
   #locateError: ParleyError | undefined;
   /** When there was last somebody to ask. */
@@ -248,7 +250,8 @@ class Download {
   }
 
   #learn(user: string, bitmap: Buffer): void {
-    if (this.#abort.signal.aborted) return;
+    if (this.#abort.signal.aborted || this.#told.get(user)?.equals(bitmap) === true) return;
+    this.#told.set(user, bitmap);
     const holder = this.#holders.learn(user, numbersIn(bitmap, this.#options.part.plan.chunks));
     if (holder.state.kind !== 'linked') return;
     this.#picker.offer(holder.user, holder.chunks);

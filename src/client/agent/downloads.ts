@@ -224,11 +224,12 @@ export class Downloads {
   ): Promise<DownloadResult> {
     const { library, account } = this.#options;
     const share = library.find(record.root);
+    const there = new Set(share && numbersIn(share.heldChunks(), part.plan.chunks));
     const copied: number[] = [];
     let bytes = 0;
     const buffer = Buffer.allocUnsafe(BLOCK_BYTES);
     for (const chunk of chunks) {
-      if (part.hasChunk(chunk) || share?.hasChunk(chunk) !== true) continue;
+      if (part.hasChunk(chunk) || share === undefined || !there.has(chunk)) continue;
       const digests = share.blockDigests(chunk);
       if (digests === undefined) continue;
       try {
