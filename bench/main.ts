@@ -16,6 +16,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   seedonce: async () => (await import('./seedonce.js')).benchSeedOnce(),
   pipe: async () => (await import('./pipe.js')).printPipe(),
   part: async () => (await import('./part.js')).benchPart(),
+  folder: async () => (await import('./folder.js')).benchFolder(),
   server: async () => (await import('./server.js')).benchServer(),
   saturation: async () => (await import('./chat.js')).benchSaturation(),
   online: async () => (await import('./chat.js')).benchOnline(),

@@ -7,6 +7,7 @@ import type { Digest, Manifest } from '../protocol/values.js';
 export const DIGEST_BYTES = 32;
 
 const MANIFEST_TAG = Buffer.from('parley-manifest-1\n', 'ascii');
+const FOLDER_TAG = Buffer.from('parley-folder-1\n', 'ascii');
 
 /** The same bytes as the native binding takes them, without a copy. */
 function bufferOf(bytes: Uint8Array): Buffer {
@@ -48,12 +49,18 @@ export function chunkDigest(blockDigests: Uint8Array): Buffer {
   return blake3Once(bufferOf(blockDigests));
 }
 
-/** The root of a manifest: BLAKE3("parley-manifest-1\n" | u64 BE size | u32 BE chunk count | chunk digests). */
-export function manifestRoot(manifest: Pick<Manifest, 'sizeBytes' | 'chunkDigests'>): Digest {
+/**
+ * The root of a manifest: BLAKE3("parley-manifest-1\n" | u64 BE size | u32 BE chunk count | chunk digests); of a folder:
+ * BLAKE3("parley-folder-1\n" | u64 BE size | u32 BE chunk count | u32 BE bytes of its index | chunk digests).
+ */
+export function manifestRoot(manifest: Omit<Manifest, 'root'>): Digest {
   const counts = Buffer.alloc(12);
   counts.writeBigUInt64BE(BigInt(manifest.sizeBytes), 0);
   counts.writeUInt32BE(chunkCountOf(manifest), 8);
-  return toDigest(blake3(MANIFEST_TAG, counts, manifest.chunkDigests));
+  if (manifest.indexBytes === undefined) return toDigest(blake3(MANIFEST_TAG, counts, manifest.chunkDigests));
+  const index = Buffer.alloc(4);
+  index.writeUInt32BE(manifest.indexBytes);
+  return toDigest(blake3(FOLDER_TAG, counts, index, manifest.chunkDigests));
 }
 
 /** How many chunks a manifest has. */

@@ -1,9 +1,8 @@
 /** The manifest of a file: one streaming pass over its bytes. */
-import type { FileHandle } from 'node:fs/promises';
 import type { Manifest } from '../protocol/values.js';
 import { blockDigest, chunkDigest, DIGEST_BYTES, manifestRoot } from './digest.js';
 import { readSpans, stablePass } from './files.js';
-import type { FileIdentity } from './files.js';
+import type { FileIdentity, Readable } from './files.js';
 import { blockPlace, blocksOfChunk, planChunks, spansOf } from './plan.js';
 import type { Plan, Span } from './plan.js';
 
@@ -31,7 +30,7 @@ export interface PassOptions {
 export async function buildManifest(path: string, chunks: number, options: PassOptions = {}): Promise<BuiltManifest> {
   const { identity, result } = await stablePass(path, options.signal, async (file, { sizeBytes }) => {
     const plan = planChunks(sizeBytes, chunks);
-    const digests = await hashFile(file, plan, options);
+    const digests = await hashBytes(file, plan, options);
     return digests && { plan, ...digests };
   });
   const { plan, blockDigests, chunkDigests } = result;
@@ -45,7 +44,7 @@ interface Digests {
 }
 
 /** The digests of all blocks and chunks; undefined when the file ends early. */
-async function hashFile(file: FileHandle, plan: Plan, options: PassOptions): Promise<Digests | undefined> {
+export async function hashBytes(file: Readable, plan: Plan, options: PassOptions): Promise<Digests | undefined> {
   const digests = {
     blockDigests: Buffer.alloc(plan.blocks * DIGEST_BYTES),
     chunkDigests: Buffer.alloc(plan.chunks * DIGEST_BYTES),

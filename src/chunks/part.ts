@@ -39,6 +39,10 @@ export interface PartOptions extends BeginOptions {
 export async function openPart(options: PartOptions): Promise<Part> {
   const { manifest, target } = options;
   const subject = { manifest, plan: planChunks(manifest.sizeBytes, chunkCountOf(manifest)) };
+  const { layout } = options;
+  if (layout?.index.length !== manifest.indexBytes || (layout && layout.sizeBytes !== manifest.sizeBytes)) {
+    throw new ParleyError('BAD_FOLDER_INDEX', { file: basename(target), reason: 'it is not of this size' });
+  }
   if (manifestRoot(manifest) !== manifest.root) throw new ParleyError('HASH_MISMATCH', { file: basename(target) });
   const xxHash64 = await loadXxHash64();
   const paths = partPaths(target);

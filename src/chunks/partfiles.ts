@@ -1,7 +1,7 @@
 /** The files of a `.part` on disk: their names, and opening those of an earlier run or beginning new ones. */
 import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
-import { lstat, open, rm } from 'node:fs/promises';
+import { lstat, open, readdir, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
@@ -11,6 +11,8 @@ import { blake3 } from './digest.js';
 import type { XxHash64 } from './digest.js';
 import { noFollow, nonBlocking } from './files.js';
 import { errnoOf } from './fserrors.js';
+import { createFolderStore, openFolderStore } from './folderstore.js';
+import type { FolderLayout } from './folderlayout.js';
 import type { Plan } from './plan.js';
 import { syncFolder } from './publish.js';
 import { recoverBlocks } from './recover.js';
@@ -63,6 +65,8 @@ export interface PartFiles {
 }
 
 export interface BeginOptions extends RecoverOptions {
+  /** Of a folder: what will be in it. */
+  readonly layout?: FolderLayout | undefined;
   /** Take the place of a `.part` file that is not ours, too. */
   readonly overwrite?: boolean | undefined;
 }
@@ -78,9 +82,10 @@ export async function resumeOrBegin(
   options: BeginOptions,
 ): Promise<PartFiles> {
   const found = await readSidecar(paths.state, subject, xxHash64);
-  if (found === 'absent' && options.overwrite !== true) await refuseForeign(paths.part);
+  const { layout } = options;
+  if (found === 'absent') await refuseForeign(paths.part, options.overwrite === true && !layout);
   const resumable = typeof found === 'string' ? undefined : found;
-  let file = resumable && (await openExisting(paths.part, subject.plan));
+  let file = resumable && (await openExisting(paths.part, subject.plan, layout));
   let log: SidecarLog | undefined;
   try {
     const progress =
@@ -89,7 +94,7 @@ export async function resumeOrBegin(
         : noProgress(subject.plan);
     // The sidecar comes first: a .part without one is not ours.
     log = await SidecarLog.create(paths, subject, progress, xxHash64);
-    file ??= await createFresh(paths.part, subject.plan);
+    file ??= await createFresh(paths.part, subject.plan, layout);
     await syncFolder(dirname(paths.part));
     return { file, log, digests: progress.digests, held: progress.claimed };
   } catch (error) {
@@ -99,17 +104,21 @@ export async function resumeOrBegin(
   }
 }
 
-/** Refuses a `.part` that has no sidecar, for it is somebody's; an empty one has nothing to lose. */
-async function refuseForeign(path: string): Promise<void> {
+/** Refuses a `.part` that has no sidecar, for it is somebody's, unless told to `overwrite` a file; an empty one has nothing to lose. */
+async function refuseForeign(path: string, overwrite: boolean): Promise<void> {
   const stats = await lstat(path).catch((error: unknown): Stats | undefined => {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   });
-  if (stats !== undefined && (!stats.isFile() || stats.size > 0)) throw new ParleyError('TARGET_EXISTS', { path });
+  if (stats === undefined) return;
+  if (stats.isDirectory() ? (await readdir(path)).length === 0 : overwrite || (stats.isFile() && stats.size === 0))
+    return;
+  throw new ParleyError('TARGET_EXISTS', { path });
 }
 
 /** The file of an earlier run; undefined when it is missing, or no plain file with this one name, so that it is begun anew. */
-async function openExisting(path: string, plan: Plan): Promise<PartStore | undefined> {
+async function openExisting(path: string, plan: Plan, layout?: FolderLayout): Promise<PartStore | undefined> {
+  if (layout) return openFolderStore(path, layout);
   let file: FileHandle | undefined;
   try {
     file = await open(path, constants.O_RDWR | noFollow() | nonBlocking());
@@ -127,8 +136,10 @@ async function openExisting(path: string, plan: Plan): Promise<PartStore | undef
   }
 }
 
-async function createFresh(path: string, plan: Plan): Promise<PartStore> {
-  await rm(path, { force: true });
+async function createFresh(path: string, plan: Plan, layout?: FolderLayout): Promise<PartStore> {
+  // Ours, or empty: it was looked at.
+  await rm(path, { recursive: true, force: true });
+  if (layout) return createFolderStore(path, layout);
   const file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | noFollow(), 0o644);
   return fileStore(path, file, plan.sizeBytes);
 }

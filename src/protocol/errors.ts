@@ -89,6 +89,9 @@ export const ERRORS = {
   ),
   FILE_NOT_REGISTERED: refused('no file named {file} is registered; files lists those there are'),
   FILE_MISSING: refused('{path} cannot be read as a file ({reason}); check the path'),
+  BAD_FOLDER_INDEX: refused(
+    'the index of the folder {file} cannot be used: {reason}; its owner has to register it again',
+  ),
   BAD_CHUNK_COUNT: refused('a file of {sizeBytes} bytes can have 1 to {limit} chunks, not {chunks}'),
   NOT_OWNER: refused('{file} belongs to {owner}; only its owner can unregister it'),
   BYTES_DIFFER: refused('the bytes of {path} are not those registered as {file}'),

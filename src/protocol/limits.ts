@@ -36,6 +36,14 @@ export const MAX_CHUNKS = 65_536;
 export const BLOCK_BYTES = MAX_DATA_BYTES;
 /** Bytes of a file: what a number counts exactly. */
 export const MAX_FILE_BYTES = Number.MAX_SAFE_INTEGER;
+/** Files and folders in a shared folder: a folder of photographs or a source tree fits, and what a downloader keeps of it stays under 100 MB. */
+export const MAX_FOLDER_ENTRIES = 100_000;
+/** Bytes of the index of a shared folder: 160 for each entry of the largest. */
+export const MAX_INDEX_BYTES = 16 * 1024 * 1024;
+/** Bytes of a path inside a shared folder: with the folder it is downloaded into it fits what systems take. */
+export const MAX_FOLDER_PATH_BYTES = 1024;
+/** Names in a path inside a shared folder. */
+export const MAX_FOLDER_DEPTH = 32;
 /** How long an introduction may be used. */
 export const INTRODUCTION_TTL_MS = 30_000;
 /** Chunk numbers in one call: fits a control frame. */

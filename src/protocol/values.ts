@@ -1,7 +1,7 @@
 /** Values that were checked once, at the edge, and carry that in their type. */
 import { z } from 'zod';
 import { ParleyError } from './errors.js';
-import { MAX_CHUNKS, MAX_FILE_BYTES, MAX_FILE_NAME_BYTES, MAX_MESSAGE_BYTES } from './limits.js';
+import { MAX_CHUNKS, MAX_FILE_BYTES, MAX_FILE_NAME_BYTES, MAX_INDEX_BYTES, MAX_MESSAGE_BYTES } from './limits.js';
 
 declare const brand: unique symbol;
 type Branded<T, B extends string> = T & { readonly [brand]: B };
@@ -142,6 +142,14 @@ export const chunkIndex = z
   .max(MAX_CHUNKS - 1);
 export const chunkCount = z.number().int().min(1).max(MAX_CHUNKS);
 export const sizeBytes = z.number().int().min(0).max(MAX_FILE_BYTES);
+/** Of a folder: how many bytes at its beginning are its index. */
+export const indexBytes = z
+  .number()
+  .int()
+  .min(1)
+  .max(MAX_INDEX_BYTES)
+  .optional()
+  .describe('Present for a folder: so many bytes at its beginning are its index.');
 /** ISO 8601 in UTC with milliseconds. */
 export const timestamp = z.iso.datetime();
 /** Bits of a bitmap, base64: bit i of byte i >> 3, least significant first, says whether chunk i is held. */
@@ -169,5 +177,7 @@ export interface Manifest {
   readonly sizeBytes: number;
   /** N x 32 bytes: the BLAKE3 digest of each chunk, in order. */
   readonly chunkDigests: Buffer;
+  /** Of a folder only: how many bytes at its beginning are its index, and the files follow. */
+  readonly indexBytes?: number | undefined;
   readonly root: Digest;
 }

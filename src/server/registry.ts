@@ -66,16 +66,27 @@ export class Registry {
   /** @throws ParleyError as `checkNew`, and TOO_MANY_FILES, DISK_FULL */
   async register(
     owner: Holder,
-    what: { readonly file: string; readonly sizeBytes: number; readonly chunks: number; readonly root: Digest },
+    what: {
+      readonly file: string;
+      readonly sizeBytes: number;
+      readonly chunks: number;
+      readonly root: Digest;
+      readonly indexBytes?: number | undefined;
+    },
     chunkDigests: Buffer,
   ): Promise<FileRecord> {
-    const { sizeBytes, chunks, root } = what;
+    const { sizeBytes, chunks, root, indexBytes } = what;
+    if (indexBytes !== undefined && indexBytes > sizeBytes) {
+      const reason = `an index of ${indexBytes} bytes does not fit into ${sizeBytes}`;
+      throw new ParleyError('BAD_REQUEST', { command: 'registerFile', reason });
+    }
     const registered = await this.#storage.registerFile({
       name: parseFileName(what.file),
       ownerId: owner.userId,
       sizeBytes,
       chunks: checkChunkCount(sizeBytes, chunks),
       root,
+      indexBytes,
       chunkDigests,
       registeredAt: this.#clock.epochMs(),
     });

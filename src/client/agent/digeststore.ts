@@ -24,7 +24,7 @@ export class DigestStore {
   }
 
   /** Whether what is kept makes this root. Worth asking once a run: afterwards `read` believes it. */
-  async isGood(root: Digest, plan: Plan): Promise<boolean> {
+  async isGood(root: Digest, plan: Plan, indexBytes?: number): Promise<boolean> {
     const digests = await readFile(this.#path(root)).catch(() => undefined);
     if (digests?.length !== plan.blocks * DIGEST_BYTES) return false;
     const chunkDigests = Buffer.alloc(plan.chunks * DIGEST_BYTES);
@@ -32,7 +32,7 @@ export class DigestStore {
       const { start, end } = placeOf(plan, chunk);
       chunkDigest(digests.subarray(start, end)).copy(chunkDigests, chunk * DIGEST_BYTES);
     }
-    return manifestRoot({ sizeBytes: plan.sizeBytes, chunkDigests }) === root;
+    return manifestRoot({ sizeBytes: plan.sizeBytes, chunkDigests, indexBytes }) === root;
   }
 
   /** The digests of a chunk's blocks; undefined when they cannot be read. */

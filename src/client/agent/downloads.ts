@@ -1,22 +1,24 @@
 /** The `download` command: from a name to verified bytes under the file's own name, or as far as they can be had. */
-import { lstat, stat } from 'node:fs/promises';
 import { BLOCK_BYTES } from '../../protocol/limits.js';
 import { blockDigest, digestAt } from '../../chunks/digest.js';
-import { fileIdentity, sameIdentity } from '../../chunks/files.js';
-import { buildManifest } from '../../chunks/manifest.js';
 import { clearRemains } from '../../chunks/endings.js';
+import type { FolderLayout } from '../../chunks/folderlayout.js';
+import { IndexPart } from '../../chunks/indexpart.js';
 import { openPart } from '../../chunks/part.js';
 import { blockPlace, chunkRange } from '../../chunks/plan.js';
 import type { Clock } from '../../protocol/clock.js';
-import type { ParamsOf, ResultIn } from '../../protocol/command.js';
+import type { ParamsOf } from '../../protocol/command.js';
 import type { agentCommands } from '../../protocol/commands/agent.js';
 import { serverCommands } from '../../protocol/commands/server.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { TransferState } from '../../protocol/events.js';
 import type { DownloadView } from '../../p2p/diagnosis.js';
 import { download } from '../../p2p/download.js';
-import type { DownloadResult } from '../../p2p/download.js';
+import type { DownloadOptions, DownloadResult } from '../../p2p/download.js';
 import { numbersIn } from '../../p2p/fetch.js';
+import { joinResults, NOTHING, whole } from './downloadresults.js';
+import type { DownloadAnswer } from './downloadresults.js';
+import { countsOf } from './folders.js';
 import type { PartHolding } from './holding.js';
 import type { Library } from './library.js';
 import type { Log } from './log.js';
@@ -25,13 +27,13 @@ import type { Registered } from './manifests.js';
 import type { Account } from './account.js';
 import type { Peers } from './peers.js';
 import type { Session } from './session.js';
+import { isThere, wantedChunks } from './target.js';
 import { targetPath } from './targetpath.js';
 import type { Tracked, Transfers } from './transfers.js';
 import { Failures, whyNot, whyRunning } from './why.js';
 import type { WhyAnswer } from './why.js';
 
 export type DownloadRequest = ParamsOf<typeof agentCommands.download>;
-export type DownloadAnswer = ResultIn<typeof agentCommands.download>;
 
 /** How often what is on disk may turn out spoilt before the download gives up. */
 const MAX_ROUNDS = 3;
@@ -107,17 +109,18 @@ export class Downloads {
     const { library } = this.#options;
     const { request, registered, chunks, path, signal } = job;
     const overwrite = request.overwrite ?? false;
-    if (await this.#isThere(path, registered, overwrite, signal)) {
+    if (await isThere(path, registered, { library, overwrite, signal })) {
       await clearRemains(path);
       return whole(registered, path, { alreadyThere: true });
     }
 
-    const holding = await this.#takePart(path, registered, overwrite, signal);
+    const { holding, got: index } = await this.#takePart(path, registered, job);
     const { part } = holding;
     const sizeBytes = chunks.reduce((sum, chunk) => sum + chunkRange(part.plan, chunk).length, 0);
     const tracked = this.#options.transfers.begin(registered.file, sizeBytes);
     try {
-      const got = await this.#fetchAndFinish(holding, registered, chunks, { ...job, tracked });
+      const rest = await this.#fetchAndFinish(holding, registered, chunks, { ...job, tracked });
+      const got = joinResults(index, rest);
       const held = [...numbersIn(part.heldChunks(), part.plan.chunks)];
       await library.announced(registered.file);
       tracked.end(undefined);
@@ -125,7 +128,16 @@ export class Downloads {
       const complete = part.complete;
       const where = complete ? path : part.path;
       const sources = [...got.sources];
-      return { file, path: where, sizeBytes: part.plan.sizeBytes, chunks: [...got.chunks], held, complete, sources };
+      const result = {
+        file,
+        path: where,
+        sizeBytes: part.plan.sizeBytes,
+        chunks: [...got.chunks],
+        held,
+        complete,
+        sources,
+      };
+      return { ...result, ...(await this.#folderResult(registered, rest.setAside)) };
     } catch (thrown) {
       const error = toParleyError(thrown);
       tracked.end(error);
@@ -137,65 +149,75 @@ export class Downloads {
     }
   }
 
-  /** Whether the target has the registered bytes already; it is offered then. */
-  async #isThere(path: string, registered: Registered, overwrite: boolean, signal: AbortSignal): Promise<boolean> {
-    const { library } = this.#options;
-    const { file, chunks, manifest } = registered;
-    const there = await lstat(path).catch(() => undefined);
-    if (there === undefined) return false;
-    const stats = await stat(path).catch(() => undefined);
-    if (stats?.isFile() === true && stats.size === manifest.sizeBytes) {
-      const known = library.at(path);
-      if (known?.kind === 'whole' && known.record.root === manifest.root && known.share.usable) {
-        if (sameIdentity(await fileIdentity(path), known.record.state.identity)) return true;
-      }
-      const built = await buildManifest(path, chunks, { signal });
-      if (built.manifest.root === manifest.root) {
-        await library.addWhole({ file, chunks, path, ...built, root: manifest.root });
-        await library.announce(file);
-        return true;
-      }
-    }
-    if (!overwrite || stats?.isDirectory() === true) throw new ParleyError('TARGET_EXISTS', { path });
-    return false;
-  }
-
   /** The `.part` of this target, for this download alone. */
-  async #takePart(path: string, registered: Registered, overwrite: boolean, signal: AbortSignal): Promise<PartHolding> {
+  async #takePart(path: string, registered: Registered, { request, signal }: Job): Promise<Taken> {
     const { library } = this.#options;
     const { file, manifest } = registered;
+    const overwrite = request.overwrite ?? false;
     const known = library.at(path);
     if (known?.kind === 'part') {
       if (known.busy) throw new ParleyError('TARGET_BUSY', { path, pid: process.pid });
       known.busy = true;
-      if (known.record.root === manifest.root && (await known.part.isInPlace())) return known;
+      if (known.record.root === manifest.root && (await known.part.isInPlace()))
+        return { holding: known, got: NOTHING };
       await library.dropPart(known);
     }
-    const part = await openPart({ target: path, manifest, overwrite, signal });
+    const { layout, fetched, got = NOTHING } = await this.#findIndex(registered, { request, path, signal });
+    const part = await openPart({ target: path, manifest, layout, overwrite, signal });
     try {
-      const holding = await library.addPart(file, manifest.root, path, part);
+      await fetched?.giveTo(part);
+      const holding = await library.addPart(file, manifest.root, path, part, layout);
       holding.busy = true;
       if (known !== undefined || holdsAnything(holding)) void library.announce(file);
-      return holding;
+      return { holding, got: { ...got, chunks: got.chunks.filter((chunk) => part.hasChunk(chunk)) } };
     } catch (thrown) {
       await part.close();
       throw thrown;
     }
   }
 
+  /** Of a folder: what is in it, from what is known here or from its holders, before anything of it is made. */
+  async #findIndex(
+    registered: Registered,
+    job: Pick<Job, 'request' | 'path' | 'signal'>,
+  ): Promise<{ layout?: FolderLayout; fetched?: IndexPart; got?: DownloadResult }> {
+    const { file, manifest } = registered;
+    if (manifest.indexBytes === undefined) return {};
+    const known = await this.#options.library.layoutOf(manifest.root);
+    if (known?.index.length === manifest.indexBytes) return { layout: known };
+    const fetched = new IndexPart(file, manifest);
+    const swarm = this.#swarm(registered, job);
+    const got = await download({ ...swarm, part: fetched, chunks: fetched.chunks });
+    return { layout: fetched.layout(), fetched, got };
+  }
+
   async #fetchAll(
     holding: PartHolding,
-    { file, manifest }: Registered,
+    registered: Registered,
     chunks: readonly number[],
     { request, path, signal, tracked, onState }: Attempt,
   ): Promise<DownloadResult> {
-    const { library, session, peers, clock } = this.#options;
+    const { library } = this.#options;
     const own = await this.#copyOwn(holding, chunks, signal);
     const fetched = await download({
-      file,
-      manifest,
+      ...this.#swarm(registered, { request, path, signal }),
       part: holding.part,
       chunks,
+      onChunk: (chunk) => library.announceChunk(registered.file, chunk),
+      onProgress: (progress) => onState(tracked.progress(progress)),
+    });
+    return joinResults(own, fetched);
+  }
+
+  /** Who is asked, and how. */
+  #swarm(
+    { file, manifest }: Registered,
+    { request, path, signal }: Pick<Job, 'request' | 'path' | 'signal'>,
+  ): Omit<DownloadOptions, 'part' | 'chunks'> {
+    const { session, peers, clock } = this.#options;
+    return {
+      file,
+      manifest,
       jobs: request.jobs,
       limitRate: request.limitRate,
       signal,
@@ -205,15 +227,12 @@ export class Downloads {
         return found.root === manifest.root ? found.holders : [];
       },
       connect: (user, stop) => peers.connect(user, 'transfer', { signal: stop }),
-      onChunk: (chunk) => library.announceChunk(file, chunk),
       onReport: (user, chunk, code) => this.#report(user, file, chunk, code),
       onBegun: (view) => {
         const running = this.#running.get(path);
         if (running !== undefined) running.view = view;
       },
-      onProgress: (progress) => onState(tracked.progress(progress)),
-    });
-    return joinResults(own, fetched);
+    };
   }
 
   /** What this user has of the same bytes elsewhere need not come over a link. */
@@ -257,23 +276,32 @@ export class Downloads {
     registered: Registered,
     chunks: readonly number[],
     attempt: Attempt,
-  ): Promise<DownloadResult> {
+  ): Promise<Fetched> {
     const { library } = this.#options;
     const { part, record } = holding;
     const { signal, request } = attempt;
-    let got = await this.#fetchAll(holding, registered, chunks, attempt);
+    let got: Fetched = await this.#fetchAll(holding, registered, chunks, attempt);
     for (let round = 1; part.complete; round++) {
       try {
         const finished = await part.finish({ overwrite: request.overwrite, signal });
         await library.finishPart(holding, finished);
         await library.announce(record.file);
-        return got;
+        return { ...got, setAside: finished.setAside };
       } catch (thrown) {
         if (round === MAX_ROUNDS || toParleyError(thrown).code !== 'HASH_MISMATCH') throw thrown;
         got = joinResults(got, await this.#fetchAll(holding, registered, wantedChunks({}, registered), attempt));
       }
     }
     return got;
+  }
+
+  async #folderResult(
+    { manifest }: Registered,
+    setAside?: string,
+  ): Promise<Pick<DownloadAnswer, 'folder' | 'setAside'>> {
+    if (manifest.indexBytes === undefined) return {};
+    const layout = await this.#options.library.layoutOf(manifest.root);
+    return { ...(layout && { folder: countsOf(layout) }), ...(setAside === undefined ? {} : { setAside }) };
   }
 
   #report(user: string, file: string, chunk: number, code: 'HASH_MISMATCH' | 'CHUNK_GONE'): void {
@@ -284,6 +312,14 @@ export class Downloads {
     });
   }
 }
+
+/** The `.part` of a download, and what came with the index of a folder before there was one. */
+interface Taken {
+  readonly holding: PartHolding;
+  readonly got: DownloadResult;
+}
+
+type Fetched = DownloadResult & { readonly setAside?: string | undefined };
 
 interface Running {
   readonly file: string;
@@ -308,17 +344,6 @@ type Attempt = Pick<Job, 'request' | 'path' | 'signal' | 'onState'> & { readonly
 
 const ignore = (): void => undefined;
 
-function joinResults(a: DownloadResult, b: DownloadResult): DownloadResult {
-  const bytes = new Map<string, number>();
-  for (const source of [...a.sources, ...b.sources]) {
-    bytes.set(source.user, (bytes.get(source.user) ?? 0) + source.bytes);
-  }
-  return {
-    chunks: [...new Set([...a.chunks, ...b.chunks])].sort((x, y) => x - y),
-    sources: [...bytes].map(([user, sent]) => ({ user, bytes: sent })),
-  };
-}
-
 /** A file that is at its path no more is left to whoever has it now. */
 async function isWorthKeeping(holding: PartHolding): Promise<boolean> {
   return holdsAnything(holding) && (await holding.part.isInPlace());
@@ -326,18 +351,4 @@ async function isWorthKeeping(holding: PartHolding): Promise<boolean> {
 
 function holdsAnything({ part }: PartHolding): boolean {
   return part.heldChunks().some((byte) => byte > 0);
-}
-
-function whole({ file, chunks, manifest }: Registered, path: string, more: { alreadyThere: true }): DownloadAnswer {
-  const held = Array.from({ length: chunks }, (_, chunk) => chunk);
-  return { file, path, sizeBytes: manifest.sizeBytes, chunks: [], held, complete: true, sources: [], ...more };
-}
-
-/** The chunks asked for, ascending, each once. @throws ParleyError CHUNK_NOT_FOUND */
-function wantedChunks({ chunks }: Pick<DownloadRequest, 'chunks'>, { file, chunks: count }: Registered): number[] {
-  if (chunks === undefined || chunks.length === 0) return Array.from({ length: count }, (_, chunk) => chunk);
-  const last = count - 1;
-  const beyond = chunks.find((index) => index > last);
-  if (beyond !== undefined) throw new ParleyError('CHUNK_NOT_FOUND', { file, last, index: beyond });
-  return [...new Set(chunks)].sort((a, b) => a - b);
 }

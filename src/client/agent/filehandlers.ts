@@ -1,10 +1,14 @@
-/** Handlers about files: register, seed, download, transfers, why. */
+/** Handlers about files and folders: register, seed, download, transfers, why. */
 import { basename } from 'node:path';
 import { fileIdentity } from '../../chunks/files.js';
+import { buildFolderManifest, prepareFolder } from '../../chunks/folder.js';
+import type { BuiltFolder } from '../../chunks/folder.js';
+import { countsOf, isDirectory } from './folders.js';
 import { buildManifest } from '../../chunks/manifest.js';
 import type { BuiltManifest } from '../../chunks/manifest.js';
 import type { Clock } from '../../protocol/clock.js';
-import type { IncomingCall } from '../../protocol/command.js';
+import type { IncomingCall, ResultIn } from '../../protocol/command.js';
+import type { agentCommands } from '../../protocol/commands/agent.js';
 import { serverCommands } from '../../protocol/commands/server.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import { checkChunkCount, parseFileName } from '../../protocol/values.js';
@@ -19,6 +23,7 @@ import type { Transfers } from './transfers.js';
 const TELL_EVERY_MS = 100;
 
 export interface FileParts {
+  readonly home: string;
   readonly clock: Clock;
   readonly session: Pick<Session, 'call'>;
   readonly library: Library;
@@ -39,27 +44,22 @@ export function fileHandlers(parts: FileParts): HandlersOf<'register' | 'seed' |
   };
 }
 
-interface RegisteredFile {
-  file: string;
-  sizeBytes: number;
-  chunks: number;
-  root: string;
-}
+type RegisteredFile = ResultIn<typeof agentCommands.register>;
 
 async function register(path: string, chunks: number, call: IncomingCall, parts: FileParts): Promise<RegisteredFile> {
   const { session, library } = parts;
   const file = parseFileName(basename(path));
-  const { sizeBytes } = await fileIdentity(path);
-  checkChunkCount(sizeBytes, chunks);
+  const isFolder = await isDirectory(path);
+  if (!isFolder) checkChunkCount((await fileIdentity(path)).sizeBytes, chunks);
   // Asked first, so that nobody waits for a pass over a file whose name is taken.
   if (await isRegistered(file, call, parts)) throw new ParleyError('FILE_ALREADY_REGISTERED', { file });
-  const built = await hash(path, chunks, call, parts);
+  const built = await hash(path, chunks, isFolder, call, parts);
   const { manifest } = built;
-  const { root } = manifest;
+  const { root, sizeBytes, indexBytes } = manifest;
   const before = library.at(path);
   await library.addWhole({ file, chunks, path, ...built, root });
   try {
-    const params = { file, sizeBytes: manifest.sizeBytes, chunks, root };
+    const params = { file, sizeBytes, chunks, root, indexBytes };
     await session.call(serverCommands.registerFile, params, { body: [manifest.chunkDigests], signal: call.signal });
   } catch (thrown) {
     const { code } = toParleyError(thrown);
@@ -68,7 +68,7 @@ async function register(path: string, chunks: number, call: IncomingCall, parts:
     else if (before === undefined) await library.removeAt(path);
     throw thrown;
   }
-  return { file, sizeBytes: manifest.sizeBytes, chunks, root };
+  return { file, sizeBytes, chunks, root, ...folderResult(built) };
 }
 
 async function isRegistered(file: string, call: IncomingCall, { session }: FileParts): Promise<boolean> {
@@ -83,21 +83,42 @@ async function isRegistered(file: string, call: IncomingCall, { session }: FileP
 
 async function seed(path: string, call: IncomingCall, parts: FileParts): Promise<{ file: string; chunks: number[] }> {
   const { session, library } = parts;
-  const { sizeBytes } = await fileIdentity(path);
+  const isFolder = await isDirectory(path);
+  const sizeBytes = isFolder ? undefined : (await fileIdentity(path)).sizeBytes;
   const { file, chunks, manifest } = await fetchManifest(session, basename(path), call.signal);
   const differ = new ParleyError('BYTES_DIFFER', { path, file });
-  if (sizeBytes !== manifest.sizeBytes) throw differ;
-  const built = await hash(path, chunks, call, parts);
+  if (isFolder !== (manifest.indexBytes !== undefined)) throw differ;
+  if (
+    (sizeBytes ?? (await prepareFolder(path, { signal: call.signal, avoid: parts.home })).sizeBytes) !==
+    manifest.sizeBytes
+  )
+    throw differ;
+  const built = await hash(path, chunks, isFolder, call, parts);
   if (built.manifest.root !== manifest.root) throw differ;
   await library.addWhole({ file, chunks, path, ...built, root: manifest.root });
   await library.announce(file);
   return { file, chunks: Array.from({ length: chunks }, (_, chunk) => chunk) };
 }
 
-function hash(path: string, chunks: number, call: IncomingCall, { clock }: FileParts): Promise<BuiltManifest> {
+type Built = BuiltManifest & Partial<Pick<BuiltFolder, 'layout' | 'skipped'>>;
+
+function hash(
+  path: string,
+  chunks: number,
+  isFolder: boolean,
+  call: IncomingCall,
+  { clock, home }: FileParts,
+): Promise<Built> {
   const tell = teller(call, clock);
   const onProgress = (bytes: number, sizeBytes: number): void => tell({ type: 'reading', bytes, sizeBytes });
-  return buildManifest(path, chunks, { signal: call.signal, onProgress });
+  const options = { signal: call.signal, onProgress };
+  return isFolder
+    ? buildFolderManifest(path, chunks, { ...options, avoid: home })
+    : buildManifest(path, chunks, options);
+}
+
+function folderResult({ layout, skipped }: Built): Pick<RegisteredFile, 'folder' | 'skipped'> {
+  return layout === undefined ? {} : { folder: countsOf(layout), skipped: skipped?.map((each) => ({ ...each })) ?? [] };
 }
 
 /** Sends events of a call, at most ten a second, and none while the face does not read. */

@@ -1,6 +1,7 @@
 /** What this user has of a file: whole at a path, or a `.part` that grows; and several of the same bytes as one share. */
 import { BitSet } from '../../chunks/bits.js';
 import type { FileIdentity } from '../../chunks/files.js';
+import type { FolderLayout } from '../../chunks/folderlayout.js';
 import type { Part } from '../../chunks/part.js';
 import { chunkOfBlock } from '../../chunks/plan.js';
 import type { Plan } from '../../chunks/plan.js';
@@ -74,7 +75,7 @@ export class JoinedShare implements Share {
   }
 }
 
-/** A whole file, as it was hashed. */
+/** A whole file or folder, as it was hashed. */
 export interface WholeFile {
   readonly file: string;
   readonly root: Digest;
@@ -82,4 +83,6 @@ export interface WholeFile {
   readonly path: string;
   readonly identity: FileIdentity;
   readonly blockDigests: Buffer;
+  /** Of a folder: what is in it. */
+  readonly layout?: FolderLayout | undefined;
 }

@@ -1,7 +1,7 @@
 /** What this user holds and offers: known again after a restart, announced while online, withdrawn as soon as it changed. */
-import { fileIdentity, sameIdentity } from '../../chunks/files.js';
+import { eachOf } from '../../chunks/each.js';
+import type { FolderLayout } from '../../chunks/folderlayout.js';
 import type { FinishedFile, Part } from '../../chunks/part.js';
-import { planChunks } from '../../chunks/plan.js';
 import type { Clock } from '../../protocol/clock.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { Digest } from '../../protocol/values.js';
@@ -9,7 +9,6 @@ import { partShare } from '../../p2p/provider.js';
 import type { Share, Shares } from '../../p2p/provider.js';
 import { Announcer, statementOf } from './announcer.js';
 import type { Statement } from './announcer.js';
-import { DigestStore } from './digeststore.js';
 import type { FaceEvents } from './faceevents.js';
 import { JoinedShare } from './holding.js';
 import { countBits } from './bitmaps.js';
@@ -18,9 +17,10 @@ import type { Log } from './log.js';
 import { fetchManifest } from './manifests.js';
 import type { Session } from './session.js';
 import { QuickHashes } from './quickhashes.js';
-import { reopenPart, stillThere } from './sharecheck.js';
+import { looksTheSame, reopenPart, stillThere, wholeShare } from './sharecheck.js';
 import type { ShareIndex, ShareRecord, WholeRecord } from './shareindex.js';
-import { WholeShare } from './wholeshare.js';
+import { ShareStores } from './sharestores.js';
+import type { WholeShare } from './wholeshare.js';
 
 /** How often shared files are looked at that nobody asked for. */
 const SWEEP_MS = 30_000;
@@ -38,7 +38,7 @@ export interface LibraryOptions {
 
 export class Library implements Shares {
   readonly #options: LibraryOptions;
-  readonly #digests: DigestStore;
+  readonly #stores: ShareStores;
   readonly #announcer: Announcer;
   readonly #hashes: QuickHashes;
   /** By path. */
@@ -51,7 +51,7 @@ export class Library implements Shares {
 
   constructor(options: LibraryOptions) {
     this.#options = options;
-    this.#digests = new DigestStore(options.home);
+    this.#stores = new ShareStores(options.home);
     this.#announcer = new Announcer({
       session: options.session,
       statement: (file) => this.#statement(file),
@@ -108,23 +108,32 @@ export class Library implements Shares {
 
   /** Takes a whole file in, durably; not announced yet. @throws ParleyError DISK_FULL */
   async addWhole(whole: WholeFile): Promise<void> {
-    const { file, root, chunks, path, identity, blockDigests } = whole;
-    await this.#digests.put(root, blockDigests);
+    const { file, root, chunks, path, identity, blockDigests, layout } = whole;
+    await this.#stores.put(root, blockDigests, layout);
     const record: WholeRecord = {
-      ...this.#describe(file, root, identity.sizeBytes, chunks, path),
+      ...this.#describe(file, root, identity.sizeBytes, chunks, path, layout),
       state: { kind: 'whole', identity },
     };
     await this.#options.index.put(record);
     const before = this.#holdings.get(path);
     this.#holdWhole(record);
     if (before !== undefined) await closeHolding(before);
-    this.#hashes.later(record);
+    if (layout === undefined) this.#hashes.later(record);
+  }
+
+  /** What is in a folder that is held here, in whole or in part. */
+  layoutOf(root: Digest): Promise<FolderLayout | undefined> {
+    return this.#stores.indexes.read(root);
   }
 
   /** Takes in a file that is being fetched; it is offered as far as it is there. @throws ParleyError DISK_FULL */
-  async addPart(file: string, root: Digest, path: string, part: Part): Promise<PartHolding> {
+  async addPart(file: string, root: Digest, path: string, part: Part, layout?: FolderLayout): Promise<PartHolding> {
+    if (layout) await this.#stores.indexes.put(root, layout);
     const { sizeBytes, chunks } = part.plan;
-    const record: ShareRecord = { ...this.#describe(file, root, sizeBytes, chunks, path), state: { kind: 'part' } };
+    const record: ShareRecord = {
+      ...this.#describe(file, root, sizeBytes, chunks, path, layout),
+      state: { kind: 'part' },
+    };
     await this.#options.index.put(record);
     return this.#holdPart(record, part);
   }
@@ -132,13 +141,15 @@ export class Library implements Shares {
   /** A part was finished: from now on it is a whole file. @throws ParleyError DISK_FULL */
   async finishPart(holding: PartHolding, { path, identity, blockDigests }: FinishedFile): Promise<void> {
     const { file, root, chunks } = holding.record;
-    await this.addWhole({ file, root, chunks, path, identity, blockDigests });
+    const layout = holding.record.indexBytes === undefined ? undefined : await this.#stores.indexes.read(root);
+    await this.addWhole({ file, root, chunks, path, identity, blockDigests, layout });
   }
 
   /** Lets go of a part of which nothing is offered; its files stay for the next download. */
   async dropPart(holding: PartHolding): Promise<void> {
     if (this.#holdings.get(holding.record.path) === holding) this.#holdings.delete(holding.record.path);
     await this.#options.index.remove(holding.record);
+    await this.#forgetDigests(holding.record.root);
     await holding.part.close();
   }
 
@@ -174,8 +185,7 @@ export class Library implements Shares {
   async sweep(): Promise<void> {
     for (const holding of [...this.#holdings.values()]) {
       if (holding.kind !== 'whole' || !holding.share.usable) continue;
-      const now = await fileIdentity(holding.record.path).catch(() => undefined);
-      if (now === undefined || !sameIdentity(now, holding.record.state.identity)) await this.#recheck(holding);
+      if (!(await looksTheSame(holding.record))) await this.#recheck(holding);
     }
   }
 
@@ -206,15 +216,12 @@ export class Library implements Shares {
   }
 
   async #announceAll(): Promise<void> {
-    const files = new Set([...this.#holdings.values()].map(({ record }) => record.file)).values();
-    const worker = async (): Promise<void> => {
-      for (const file of files) await this.#announcer.tell(file);
-    };
-    await Promise.all(Array.from({ length: ANNOUNCED_AT_ONCE }, worker));
+    const files = new Set([...this.#holdings.values()].map(({ record }) => record.file));
+    await eachOf(files, ANNOUNCED_AT_ONCE, (file) => this.#announcer.tell(file));
   }
 
   async #refindWhole(record: WholeRecord): Promise<void> {
-    const found = await stillThere(record, this.#digests, this.#stopped.signal);
+    const found = await stillThere(record, this.#stores, this.#stopped.signal);
     // Changed by a command meanwhile: that is newer.
     if (this.#options.index.get(record.path) !== record) return;
     if (found === undefined) {
@@ -223,31 +230,20 @@ export class Library implements Shares {
     }
     if (found !== record) await this.#options.index.put(found);
     this.#holdWhole(found);
-    this.#hashes.later(found);
+    if (found.indexBytes === undefined) this.#hashes.later(found);
   }
 
   async #refindPart(record: ShareRecord): Promise<void> {
     const { index, session } = this.#options;
-    const part = await reopenPart(record, session, this.#stopped.signal);
+    const part = await reopenPart(record, session, this.#stores.indexes, this.#stopped.signal);
     if (part === undefined) await index.remove(record);
     else this.#holdPart(record, part);
   }
 
   #holdWhole(record: WholeRecord): void {
-    const { file, path, root, sizeBytes, chunks } = record;
-    const { clock } = this.#options;
-    const share: WholeShare = new WholeShare({
-      file,
-      path,
-      root,
-      plan: planChunks(sizeBytes, chunks),
-      identity: record.state.identity,
-      digests: this.#digests,
-      clock,
-      onSuspect: () => this.#recheck(holding),
-    });
+    const share: WholeShare = wholeShare(record, this.#stores, this.#options.clock, () => this.#recheck(holding));
     const holding: WholeHolding = { kind: 'whole', record, share };
-    this.#holdings.set(path, holding);
+    this.#holdings.set(record.path, holding);
   }
 
   #holdPart(record: ShareRecord, part: Part): PartHolding {
@@ -260,7 +256,7 @@ export class Library implements Shares {
   async #recheck(holding: WholeHolding): Promise<void> {
     const { record, share } = holding;
     try {
-      const found = await stillThere(record, this.#digests, this.#stopped.signal);
+      const found = await stillThere(record, this.#stores, this.#stopped.signal);
       if (this.#holdings.get(record.path) !== holding) return;
       if (found === undefined) {
         this.#holdings.delete(record.path);
@@ -303,7 +299,7 @@ export class Library implements Shares {
 
   async #forgetDigests(root: Digest): Promise<void> {
     const needed = this.#options.index.all(this.#account ?? '').some((each) => each.root === root);
-    if (!needed) await this.#digests.remove(root);
+    if (!needed) await this.#stores.remove(root);
   }
 
   /** The server refused what is held here: when it is registered no more, or as other bytes, it is not ours to offer. */
@@ -332,9 +328,16 @@ export class Library implements Shares {
     );
   }
 
-  #describe(file: string, root: Digest, sizeBytes: number, chunks: number, path: string): Omit<ShareRecord, 'state'> {
+  #describe(
+    file: string,
+    root: Digest,
+    sizeBytes: number,
+    chunks: number,
+    path: string,
+    layout?: FolderLayout,
+  ): Omit<ShareRecord, 'state'> {
     if (this.#account === undefined) throw new ParleyError('LOGIN_REQUIRED');
-    return { account: this.#account, file, root, sizeBytes, chunks, path };
+    return { account: this.#account, file, root, sizeBytes, chunks, path, indexBytes: layout?.index.length };
   }
 
   #sweepLater(): void {

@@ -23,7 +23,7 @@ export async function fetchManifest(
 ): Promise<Registered> {
   const pieces: Buffer[] = [];
   let bytes = 0;
-  const { file, owner, sizeBytes, chunks, root } = await session.call(
+  const { file, owner, sizeBytes, chunks, root, indexBytes } = await session.call(
     serverCommands.manifest,
     { file: name },
     {
@@ -36,7 +36,7 @@ export async function fetchManifest(
       },
     },
   );
-  const manifest = { sizeBytes, chunkDigests: Buffer.concat(pieces), root };
+  const manifest = { sizeBytes, chunkDigests: Buffer.concat(pieces), indexBytes, root };
   if (bytes !== chunks * DIGEST_BYTES || manifestRoot(manifest) !== root) {
     throw new ParleyError('HASH_MISMATCH', { file: name });
   }

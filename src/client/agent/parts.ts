@@ -47,6 +47,7 @@ export interface PartsOptions {
 }
 
 export interface AgentParts {
+  readonly home: string;
   readonly clock: Clock;
   readonly log: Log;
   readonly pins: Pins;
@@ -94,7 +95,8 @@ export function assemble(options: PartsOptions): AgentParts {
   const isNeeded = (): boolean => library.offers || transfers.active;
   const renewal = new Renewal({ session, clock, ...spread, isNeeded });
   const sharing = { library, transfers, downloads };
-  return { clock, log, pins, session, events, renewal, privateLog, ...delivery, ...links, ...sharing, account };
+  const { home } = options;
+  return { home, clock, log, pins, session, events, renewal, privateLog, ...delivery, ...links, ...sharing, account };
 }
 
 /** Direct links, and who they are for. */

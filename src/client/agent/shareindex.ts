@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf } from '../../chunks/fserrors.js';
 import { ParleyError } from '../../protocol/errors.js';
-import { chunkCount, digest, sizeBytes } from '../../protocol/values.js';
+import { chunkCount, digest, indexBytes, sizeBytes } from '../../protocol/values.js';
 import { replaceFile } from './durablefile.js';
 
 export const SHARES_FILE = 'shares.json';
@@ -17,12 +17,14 @@ const record = z.object({
   root: digest,
   sizeBytes,
   chunks: chunkCount,
+  /** Of a folder only. */
+  indexBytes,
   /** Where it is; of a file that is being fetched: where it will be. */
   path: z.string(),
   state: z.discriminatedUnion('kind', [
     z.object({
       kind: z.literal('whole'),
-      /** By what the file is recognised without reading it. */
+      /** By what the file or folder is recognised without reading it. */
       identity: z.object({ sizeBytes, mtimeNs: z.string(), ino: z.string() }),
       /** 16 hex digits; absent until there was time for it. */
       xxHash64: z.string().optional(),

@@ -1,7 +1,5 @@
-/** Whole files as shares: opened when somebody asks, closed when nobody does, and never served once they changed. */
-import { openSource } from '../../chunks/source.js';
+/** Whole files and folders as shares: opened when somebody asks, closed when nobody does, and never served once they changed. */
 import type { Source } from '../../chunks/source.js';
-import type { FileIdentity } from '../../chunks/files.js';
 import type { Plan } from '../../chunks/plan.js';
 import type { Clock } from '../../protocol/clock.js';
 import { ParleyError } from '../../protocol/errors.js';
@@ -13,12 +11,15 @@ import type { DigestStore } from './digeststore.js';
 /** Milliseconds after the last read that a file stays open. */
 const IDLE_CLOSE_MS = 10_000;
 
+/** What is read while it is served. */
+export type ServedSource = Pick<Source, 'read' | 'close'>;
+
 export interface WholeShareOptions {
   readonly file: string;
-  readonly path: string;
   readonly root: Digest;
   readonly plan: Plan;
-  readonly identity: FileIdentity;
+  /** Opens it. @throws ParleyError CHUNK_GONE when it is not what was promised */
+  readonly open: () => Promise<ServedSource>;
   readonly digests: DigestStore;
   readonly clock: Clock;
   /**
@@ -32,7 +33,7 @@ export class WholeShare implements Share {
   readonly file: string;
   readonly plan: Plan;
   readonly #options: WholeShareOptions;
-  #source: Promise<Source> | undefined;
+  #source: Promise<ServedSource> | undefined;
   #reading = 0;
   #cancelClose: () => void = () => undefined;
   #suspicion: Promise<void> | undefined;
@@ -68,8 +69,7 @@ export class WholeShare implements Share {
     this.#cancelClose();
     this.#reading += 1;
     try {
-      const { path, identity } = this.#options;
-      this.#source ??= openSource({ path, identity, plan: this.plan });
+      this.#source ??= this.#options.open();
       return await (await this.#source).read(block, target, targetOffset);
     } catch (thrown) {
       return await this.#gone(thrown);

@@ -9,7 +9,8 @@ export const files: Handler<'files'> = async ({ pattern }, { services: { registr
     for (const file of page) {
       if (wanted !== undefined && !fitsPattern(file.name, wanted)) continue;
       const { name, sizeBytes, chunks, ownerName } = file;
-      found.push({ file: name, sizeBytes, chunks, owner: ownerName, holders: registry.countHolders(file) });
+      const folder = file.indexBytes === undefined ? {} : { folder: true as const };
+      found.push({ file: name, sizeBytes, chunks, ...folder, owner: ownerName, holders: registry.countHolders(file) });
     }
   }
   return { files: found };

@@ -12,6 +12,13 @@ export const manifest: Handler<'manifest'> = async ({ file: name }, { session, s
     const copied = (await registry.digests(file)).copy(framed, HEADER_BYTES, at, at + DIGEST_PAGE_BYTES);
     await call.writeInPlace(framed.subarray(0, HEADER_BYTES + copied));
   }
-  const { sizeBytes, chunks, root, ownerName } = file;
-  return { file: file.name, owner: ownerName, sizeBytes, chunks, root };
+  const { sizeBytes, chunks, root, indexBytes, ownerName } = file;
+  return {
+    file: file.name,
+    owner: ownerName,
+    sizeBytes,
+    chunks,
+    root,
+    ...(indexBytes === undefined ? {} : { indexBytes }),
+  };
 };

@@ -8,6 +8,7 @@ export const searchFile: Handler<'searchFile'> = async ({ file: name }, { servic
     available: registry.isAvailable(file, holders),
     sizeBytes: file.sizeBytes,
     chunks: file.chunks,
+    ...(file.indexBytes === undefined ? {} : { folder: true as const }),
     owner: file.ownerName,
     root: file.root,
     holders: holders.map((holder) => holder.name),

@@ -15,6 +15,8 @@ export interface NewFile {
   readonly sizeBytes: number;
   readonly chunks: number;
   readonly root: Digest;
+  /** Of a folder: bytes of its index. */
+  readonly indexBytes?: number | undefined;
   /** `chunks` x 32 bytes. */
   readonly chunkDigests: Buffer;
   readonly registeredAt: number;

@@ -92,7 +92,7 @@ describe('client/agent files', () => {
     const refusals: [string, number, string][] = [
       [other, 1, 'FILE_ALREADY_REGISTERED'],
       [join(bob.folder, 'none'), 1, 'FILE_MISSING'],
-      [bob.folder, 1, 'FILE_MISSING'],
+      ['/dev/null', 1, 'FILE_MISSING'],
       [other, 0, 'BAD_CHUNK_COUNT'],
       [other, 7, 'BAD_CHUNK_COUNT'],
       [other, 1.5, 'BAD_CHUNK_COUNT'],

@@ -2,11 +2,12 @@ import { z } from 'zod';
 import { defineCommand } from '../../command.js';
 import { transferState } from '../../events.js';
 import { fileRef } from '../../values.js';
+import { folderCounts } from './register.js';
 
 export const download = defineCommand({
   name: 'download',
   place: 'agent',
-  says: 'Fetches a file, or some of its chunks, from everyone who holds them at once; resumes what was begun.',
+  says: 'Fetches a file or folder, or some of its chunks, from everyone who holds them at once; resumes what was begun.',
   params: z.object({
     file: fileRef,
     chunks: z.array(z.number().int().min(0)).optional().describe('Only these chunks; all when absent or empty.'),
@@ -28,6 +29,11 @@ export const download = defineCommand({
     held: z.array(z.number()).describe('Chunks that are here now, those included.'),
     complete: z.boolean(),
     sources: z.array(z.object({ user: z.string(), bytes: z.number() })),
+    folder: folderCounts,
+    setAside: z
+      .string()
+      .optional()
+      .describe('Where a folder that had the name before is now, after --overwrite: folders are never deleted.'),
     alreadyThere: z
       .boolean()
       .optional()
@@ -41,6 +47,7 @@ export const download = defineCommand({
     'TARGET_EXISTS',
     'HASH_MISMATCH',
     'CHUNK_GONE',
+    'BAD_FOLDER_INDEX',
   ],
   events: z.object({ type: z.literal('transfer'), transfer: transferState }),
   pages: ['chunks', 'held'],
@@ -74,7 +81,7 @@ export const download = defineCommand({
         flags: '--overwrite',
         param: 'overwrite',
         kind: 'flag',
-        says: 'replace an existing file that holds other bytes',
+        says: 'replace an existing file that holds other bytes; set an existing folder aside',
       },
     ],
     examples: [

@@ -12,6 +12,7 @@ export const files = defineCommand({
         file: z.string(),
         sizeBytes: z.number(),
         chunks: z.number(),
+        folder: z.literal(true).optional().describe('Present when it is a folder.'),
         owner: z.string(),
         holders: z.number(),
       }),

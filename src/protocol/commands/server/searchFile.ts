@@ -12,6 +12,7 @@ export const searchFile = defineCommand({
     available: z.boolean().describe('Every chunk is held by somebody online.'),
     sizeBytes: z.number(),
     chunks: z.number(),
+    folder: z.literal(true).optional().describe('Present when it is a folder.'),
     owner: z.string(),
     root: z.string(),
     holders: z.array(z.string()),

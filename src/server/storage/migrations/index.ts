@@ -5,6 +5,7 @@ import { groups } from './0002-groups.js';
 import { searchAndRetention } from './0003-search-and-retention.js';
 import { fanouts } from './0004-fanouts.js';
 import { searchWindows } from './0005-search-windows.js';
+import { folders } from './0006-folders.js';
 
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-first-tables': firstTables,
@@ -12,4 +13,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0003-search-and-retention': searchAndRetention,
   '0004-fanouts': fanouts,
   '0005-search-windows': searchWindows,
+  '0006-folders': folders,
 };

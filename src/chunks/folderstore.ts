@@ -1,0 +1,261 @@
+/** A folder that is being fetched, as a store: blocks go straight to their places in its files, below `<target>.part/`. */
+import { constants, fdatasync, lstatSync, mkdirSync, openSync, closeSync, truncateSync, writeSync } from 'node:fs';
+import { read as readCallback, write as writeCallback } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
+import { lstat, mkdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { randomBytes } from 'node:crypto';
+import { ParleyError } from '../protocol/errors.js';
+import { eachOf } from './each.js';
+import { identityOf, noFollow, nonBlocking } from './files.js';
+import type { FileIdentity } from './files.js';
+import { folderIdentity } from './folderfiles.js';
+import { segmentsOf } from './folderlayout.js';
+import type { FolderLayout, Segment } from './folderlayout.js';
+import { errnoOf } from './fserrors.js';
+import { OpenFiles } from './openfiles.js';
+import { syncFolder } from './publish.js';
+import type { PartStore } from './store.js';
+
+const readFd = promisify(readCallback);
+const writeFd = promisify(writeCallback);
+const syncFd = promisify(fdatasync);
+
+/** Files that stay open while nobody writes them: blocks of several holders come in no order. */
+const KEPT_OPEN = 64;
+/** Files and folders synced at once: the disk takes them together, and a thread of the pool is left for what cannot wait. */
+const SYNCED_AT_ONCE = 3;
+/** Files made before others have their turn: a few ms. */
+const MADE_PER_TURN = 200;
+
+/** The folder of an earlier run, with whatever is missing in it made anew; undefined when there is none. */
+export async function openFolderStore(path: string, layout: FolderLayout): Promise<FolderStore | undefined> {
+  const stats = await lstat(path).catch(absent);
+  if (stats?.isDirectory() !== true) return undefined;
+  await makeAll(path, layout);
+  return new FolderStore(path, layout, await lstat(path, { bigint: true }));
+}
+
+/** @throws what the file system refuses as it comes; EEXIST when something is at the path */
+export async function createFolderStore(path: string, layout: FolderLayout): Promise<FolderStore> {
+  await mkdir(path);
+  await makeAll(path, layout);
+  return new FolderStore(path, layout, await lstat(path, { bigint: true }));
+}
+
+export class FolderStore implements PartStore {
+  readonly fd = undefined;
+  readonly #path: string;
+  readonly #layout: FolderLayout;
+  readonly #own: BigIntStats;
+  readonly #open: OpenFiles;
+  /** Files that were written and not synced since. */
+  #unsynced = new Set<number>();
+  /** Whether the names of what was made are safe. */
+  #namesSynced = false;
+
+  /** For `openFolderStore` and `createFolderStore`. */
+  constructor(path: string, layout: FolderLayout, own: BigIntStats) {
+    this.#path = path;
+    this.#layout = layout;
+    this.#own = own;
+    this.#open = new OpenFiles(KEPT_OPEN, (number) =>
+      openSync(this.#pathOf(number), constants.O_RDWR | noFollow() | nonBlocking()),
+    );
+  }
+
+  /** Where a file is shorter than it will be, zeros are read. */
+  async read(target: Uint8Array, start: number, length: number, position: number): Promise<{ bytesRead: number }> {
+    const segments = segmentsOf(this.#layout, position, length);
+    for (const segment of segments) {
+      const from = start + segment.start;
+      if (segment.file === undefined) this.#layout.index.copy(target, from, segment.at, segment.at + segment.length);
+      else await this.#readSegment(segment.file.number, segment, target, from);
+    }
+    return { bytesRead: segments.reduce((sum, segment) => sum + segment.length, 0) };
+  }
+
+  async write(bytes: Uint8Array, start: number, length: number, position: number): Promise<{ bytesWritten: number }> {
+    for (const segment of segmentsOf(this.#layout, position, length)) {
+      if (segment.file === undefined) continue;
+      const { number } = segment.file;
+      const file = this.#open.take(number);
+      try {
+        for (let done = 0; done < segment.length;) {
+          const from = start + segment.start + done;
+          done += (await writeFd(file.fd, bytes, from, segment.length - done, segment.at + done)).bytesWritten;
+        }
+      } finally {
+        this.#unsynced.add(number);
+        this.#open.give(file);
+      }
+    }
+    return { bytesWritten: length };
+  }
+
+  // The index is not written: it was checked before there was a folder, and is in memory.
+  writeNow(bytes: Uint8Array, position: number): void {
+    for (const segment of segmentsOf(this.#layout, position, bytes.length)) {
+      if (segment.file === undefined) continue;
+      const { number } = segment.file;
+      const file = this.#open.take(number);
+      try {
+        for (let done = 0; done < segment.length;) {
+          done += writeSync(file.fd, bytes, segment.start + done, segment.length - done, segment.at + done);
+        }
+      } finally {
+        this.#unsynced.add(number);
+        this.#open.give(file);
+      }
+    }
+  }
+
+  async datasync(): Promise<void> {
+    const numbers = this.#unsynced;
+    this.#unsynced = new Set();
+    try {
+      await this.#syncNames();
+      await eachOf(numbers, SYNCED_AT_ONCE, async (number) => {
+        const file = this.#open.take(number);
+        await syncFd(file.fd).finally(() => this.#open.give(file));
+      });
+      // What is read next is what stands at the paths then.
+      this.#open.closeIdle();
+    } catch (error) {
+      for (const number of numbers) this.#unsynced.add(number);
+      throw error;
+    }
+  }
+
+  sync(): Promise<void> {
+    return this.datasync();
+  }
+
+  async allocatedBytes(): Promise<number> {
+    let bytes = 0;
+    await this.#lookAtAll((_, stats) => (bytes += Number(stats.blocks) * 512));
+    return bytes;
+  }
+
+  async identity(): Promise<FileIdentity> {
+    const found: { identity: FileIdentity }[] = [];
+    await this.#lookAtAll((number, stats) => {
+      const file = this.#layout.files[number];
+      if (stats.isFile() && Number(stats.size) === file?.sizeBytes) found.push({ identity: identityOf(stats) });
+    });
+    if (found.length === this.#layout.files.length && (await this.isInPlace()))
+      return folderIdentity(this.#layout, found);
+    const reason = 'another program replaced a file in it or changed its length';
+    throw new ParleyError('DISK_FULL', { path: this.#path, reason });
+  }
+
+  async isInPlace(): Promise<boolean> {
+    const there = await lstat(this.#path, { bigint: true }).catch(() => undefined);
+    return there?.ino === this.#own.ino && there.dev === this.#own.dev;
+  }
+
+  /** What has the name already is never deleted: it is set aside under another one. */
+  async publish(target: string, overwrite: boolean): Promise<string | undefined> {
+    this.#open.closeIdle();
+    let setAside: string | undefined;
+    if ((await lstat(target).catch(absent)) !== undefined) {
+      if (!overwrite) throw new ParleyError('TARGET_EXISTS', { path: target });
+      setAside = `${target}.old-${randomBytes(4).toString('hex')}`;
+      await rename(target, setAside);
+    }
+    try {
+      await rename(this.#path, target);
+    } catch (error) {
+      if (!['EEXIST', 'ENOTEMPTY', 'ENOTDIR'].includes(errnoOf(error) ?? '')) throw error;
+      throw new ParleyError('TARGET_EXISTS', { path: target }, { cause: error });
+    }
+    await syncFolder(dirname(target));
+    return setAside;
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.#path, { recursive: true, force: true });
+  }
+
+  close(): Promise<void> {
+    this.#open.close();
+    return Promise.resolve();
+  }
+
+  async #syncNames(): Promise<void> {
+    if (this.#namesSynced) return;
+    await eachOf(this.#layout.folders, SYNCED_AT_ONCE, (folder) => syncFolder(join(this.#path, folder.path)));
+    await syncFolder(this.#path);
+    this.#namesSynced = true;
+  }
+
+  async #readSegment(number: number, { at, length }: Segment, target: Uint8Array, start: number): Promise<void> {
+    const file = this.#open.take(number);
+    try {
+      let done = 0;
+      while (done < length) {
+        const { bytesRead } = await readFd(file.fd, target, start + done, length - done, at + done);
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+      target.fill(0, start + done, start + length);
+    } finally {
+      this.#open.give(file);
+    }
+  }
+
+  async #lookAtAll(see: (number: number, stats: BigIntStats) => void): Promise<void> {
+    for (const { number } of this.#layout.files) {
+      see(number, lstatSync(this.#pathOf(number), { bigint: true }));
+      if (number % MADE_PER_TURN === MADE_PER_TURN - 1) await setImmediate();
+    }
+  }
+
+  #pathOf(number: number): string {
+    return join(this.#path, this.#layout.files[number]?.path ?? '');
+  }
+}
+
+/**
+ * Makes all folders and files that are not there. Whatever is in the place of one and is something else, a
+ * symbolic link above all, is refused: nothing outside `path` is ever made.
+ * @throws ParleyError TARGET_EXISTS
+ */
+async function makeAll(path: string, { entries }: FolderLayout): Promise<void> {
+  let made = 0;
+  for (const entry of entries) {
+    const at = join(path, entry.path);
+    if (entry.kind === 'folder') makeFolder(at);
+    else makeFile(at, entry.sizeBytes, entry.kind === 'executable' ? 0o755 : 0o644);
+    made += 1;
+    if (made % MADE_PER_TURN === 0) await setImmediate();
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    if (!lstatSync(path).isDirectory()) throw new ParleyError('TARGET_EXISTS', { path }, { cause: error });
+  }
+}
+
+function makeFile(path: string, sizeBytes: number, mode: number): void {
+  try {
+    closeSync(openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | noFollow(), mode));
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    const stats = lstatSync(path);
+    // A second name for it would be written to as well.
+    if (!stats.isFile() || stats.nlink !== 1) throw new ParleyError('TARGET_EXISTS', { path }, { cause: error });
+    if (stats.size > sizeBytes) truncateSync(path, sizeBytes);
+  }
+}
+
+function absent(error: unknown): undefined {
+  if (errnoOf(error) === 'ENOENT') return undefined;
+  throw error;
+}

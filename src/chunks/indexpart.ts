@@ -1,0 +1,103 @@
+/** The blocks that hold the index of a folder, fetched before anything else and kept in memory: no path of it is made before it is verified. */
+import { ParleyError } from '../protocol/errors.js';
+import type { Manifest } from '../protocol/values.js';
+import { chunkCountOf } from './digest.js';
+import { layoutOf } from './folderlayout.js';
+import type { FolderLayout } from './folderlayout.js';
+import type { Part } from './part.js';
+import { blockPlace, blocksOfChunk, chunkOfBlock, planChunks } from './plan.js';
+import type { Plan } from './plan.js';
+import { digestsBelong } from './sidecar.js';
+
+/** Takes verified blocks as a Part does; those behind the index are not missing. At most MAX_INDEX_BYTES and a block of memory. */
+export class IndexPart {
+  readonly plan: Plan;
+  /** The chunks that the index lies in. */
+  readonly chunks: readonly number[];
+  readonly #file: string;
+  readonly #manifest: Manifest;
+  readonly #indexBytes: number;
+  /** Blocks 0 to this number hold the index. */
+  readonly #blocks: number;
+  readonly #bytes: Buffer;
+  readonly #held = new Set<number>();
+  readonly #digests = new Map<number, Buffer>();
+
+  /** `manifest` is that of a folder, `file` its name for messages. @throws ParleyError BAD_FOLDER_INDEX when it has no room for an index */
+  constructor(file: string, manifest: Manifest) {
+    const { indexBytes = 0, sizeBytes } = manifest;
+    if (indexBytes < 1 || indexBytes > sizeBytes) {
+      throw new ParleyError('BAD_FOLDER_INDEX', { file, reason: `it has ${indexBytes} of ${sizeBytes} bytes` });
+    }
+    this.#file = file;
+    this.#manifest = manifest;
+    this.#indexBytes = indexBytes;
+    this.plan = planChunks(sizeBytes, chunkCountOf(manifest));
+    let blocks = 0;
+    let end = 0;
+    for (; end < indexBytes; blocks++) end += blockPlace(this.plan, blocks).length;
+    this.#blocks = blocks;
+    this.#bytes = Buffer.alloc(end);
+    this.chunks = Array.from({ length: chunkOfBlock(this.plan, blocks - 1) + 1 }, (_, chunk) => chunk);
+  }
+
+  has(block: number): boolean {
+    return block >= this.#blocks || this.#held.has(block);
+  }
+
+  hasChunk(chunk: number): boolean {
+    return this.missing(chunk).length === 0;
+  }
+
+  missing(chunk: number): number[] {
+    const { first, count } = blocksOfChunk(this.plan, chunk);
+    const end = Math.min(first + count, this.#blocks);
+    return Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i).filter((block) => !this.has(block));
+  }
+
+  blockDigests(chunk: number): Buffer | undefined {
+    return this.#digests.get(chunk);
+  }
+
+  /** @throws ParleyError HASH_MISMATCH */
+  learn(chunk: number, blockDigests: Buffer): void {
+    if (!digestsBelong({ manifest: this.#manifest, plan: this.plan }, chunk, blockDigests)) {
+      throw new ParleyError('HASH_MISMATCH', { file: this.#file, chunk });
+    }
+    this.#digests.set(chunk, Buffer.from(blockDigests));
+  }
+
+  write(block: number, bytes: Uint8Array): Promise<boolean> {
+    return Promise.resolve(this.writeNow(block, bytes));
+  }
+
+  writeNow(block: number, bytes: Uint8Array): boolean {
+    if (this.has(block)) return false;
+    const { offset, chunk } = blockPlace(this.plan, block);
+    this.#bytes.set(bytes, offset);
+    this.#held.add(block);
+    return this.hasChunk(chunk);
+  }
+
+  /** What is in the folder. @throws ParleyError BAD_FOLDER_INDEX */
+  layout(): FolderLayout {
+    try {
+      const layout = layoutOf(Buffer.from(this.#bytes.subarray(0, this.#indexBytes)));
+      if (layout.sizeBytes === this.plan.sizeBytes) return layout;
+      const reason = `its files make ${layout.sizeBytes} bytes, and ${this.plan.sizeBytes} are registered`;
+      throw new ParleyError('BAD_FOLDER_INDEX', { reason });
+    } catch (cause) {
+      if (!(cause instanceof ParleyError)) throw cause;
+      throw new ParleyError('BAD_FOLDER_INDEX', { ...cause.details, file: this.#file }, { cause });
+    }
+  }
+
+  /** Gives what was fetched to the part that gets the rest. */
+  async giveTo(part: Part): Promise<void> {
+    for (const [chunk, digests] of this.#digests) part.learn(chunk, digests);
+    for (const block of this.#held) {
+      const { offset, length } = blockPlace(this.plan, block);
+      await part.write(block, this.#bytes.subarray(offset, offset + length));
+    }
+  }
+}
