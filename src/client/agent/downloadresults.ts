@@ -2,6 +2,7 @@
 import type { ResultIn } from '../../protocol/command.js';
 import type { agentCommands } from '../../protocol/commands/agent.js';
 import type { DownloadResult } from '../../p2p/download.js';
+import type { PartHolding } from './holding.js';
 import type { Registered } from './manifests.js';
 
 export type DownloadAnswer = ResultIn<typeof agentCommands.download>;
@@ -27,4 +28,10 @@ export function whole(
 ): DownloadAnswer {
   const held = Array.from({ length: chunks }, (_, chunk) => chunk);
   return { file, path, sizeBytes: manifest.sizeBytes, chunks: [], held, complete: true, sources: [], ...more };
+}
+
+/** The `.part` of a download, and what came with the index of a folder before there was one. */
+export interface Taken {
+  readonly holding: PartHolding;
+  readonly got: DownloadResult;
 }

@@ -17,8 +17,9 @@ import { download } from '../../p2p/download.js';
 import type { DownloadOptions, DownloadResult } from '../../p2p/download.js';
 import { numbersIn } from '../../p2p/fetch.js';
 import { joinResults, NOTHING, whole } from './downloadresults.js';
-import type { DownloadAnswer } from './downloadresults.js';
+import type { DownloadAnswer, Taken } from './downloadresults.js';
 import { countsOf } from './folders.js';
+import { holdsAnything } from './holding.js';
 import type { PartHolding } from './holding.js';
 import type { Library } from './library.js';
 import type { Log } from './log.js';
@@ -313,12 +314,6 @@ export class Downloads {
   }
 }
 
-/** The `.part` of a download, and what came with the index of a folder before there was one. */
-interface Taken {
-  readonly holding: PartHolding;
-  readonly got: DownloadResult;
-}
-
 type Fetched = DownloadResult & { readonly setAside?: string | undefined };
 
 interface Running {
@@ -347,8 +342,4 @@ const ignore = (): void => undefined;
 /** A file that is at its path no more is left to whoever has it now. */
 async function isWorthKeeping(holding: PartHolding): Promise<boolean> {
   return holdsAnything(holding) && (await holding.part.isInPlace());
-}
-
-function holdsAnything({ part }: PartHolding): boolean {
-  return part.heldChunks().some((byte) => byte > 0);
 }

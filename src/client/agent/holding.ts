@@ -86,3 +86,8 @@ export interface WholeFile {
   /** Of a folder: what is in it. */
   readonly layout?: FolderLayout | undefined;
 }
+
+/** Whether any chunk of it is whole. */
+export function holdsAnything({ part }: PartHolding): boolean {
+  return part.heldChunks().some((byte) => byte > 0);
+}
