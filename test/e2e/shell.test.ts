@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Cast } from '../support/cast.js';
+import { contractCast } from '../support/contractcast.js';
 import type { Person } from '../support/cast.js';
 
 /** Each line with the code that it is refused with; '' for one that is done. */
@@ -10,19 +10,7 @@ type Step = readonly [line: string, refusal: string];
 
 describe('the contract, in the shell', function () {
   this.timeout(120_000);
-  let cast: Cast;
-  let alice: Person;
-  let bob: Person;
-  let carol: Person;
-
-  before(async () => {
-    cast = new Cast({ alice: 'wonderland-7', bob: 'builder-42', carol: 'sings a song', dave: 'never here' });
-    await cast.start();
-    alice = cast.person('alice', 'wonderland-7');
-    bob = cast.person('bob', 'builder-42');
-    carol = cast.person('carol', 'sings a song');
-  });
-  after(() => cast.close());
+  const stage = contractCast();
 
   /** Runs the lines in one shell, each with --json; what each printed, which was one line. */
   async function shell(person: Person, ...steps: Step[]): Promise<Record<string, unknown>[]> {
@@ -39,27 +27,27 @@ describe('the contract, in the shell', function () {
   }
 
   it('login and status: who is who', async () => {
-    const [user, status] = await shell(alice, ['login', ''], ['login', 'ALREADY_LOGGED_IN'], ['status', '']);
+    const [user, status] = await shell(stage.alice, ['login', ''], ['login', 'ALREADY_LOGGED_IN'], ['status', '']);
     expect(user).to.deep.equal({ user: 'alice' });
-    expect(status).to.include({ user: 'alice', server: cast.address, online: true });
-    await shell(bob, ['login alice', 'BAD_CREDENTIALS'], ['login BOB', ''], ['login carol', 'ALREADY_LOGGED_IN']);
-    const nobody = cast.person('nobody', '', { PARLEY_USER: '', PARLEY_PASSWORD: '' });
+    expect(status).to.include({ user: 'alice', server: stage.cast.address, online: true });
+    await shell(stage.bob, ['login alice', 'BAD_CREDENTIALS'], ['login BOB', ''], ['login carol', 'ALREADY_LOGGED_IN']);
+    const nobody = stage.cast.person('nobody', '', { PARLEY_USER: '', PARLEY_PASSWORD: '' });
     await shell(nobody, ['whoelse', 'LOGIN_REQUIRED'], ['login', 'LOGIN_REQUIRED']);
-    const guess = cast.person('dave', 'wrong');
+    const guess = stage.cast.person('dave', 'wrong');
     const wrong: Step = ['whoelse', 'BAD_CREDENTIALS'];
     await shell(guess, wrong, wrong, wrong, ['whoelse', 'LOCKED_OUT']);
     expect((await guess.shell('login')).code).to.equal(4);
   });
 
   it('ends with the exit code of its last command', async () => {
-    const code = async (line: string): Promise<number | null> => (await alice.shell('whoelse', line)).code;
+    const code = async (line: string): Promise<number | null> => (await stage.alice.shell('whoelse', line)).code;
     expect(await code('whoelse')).to.equal(0);
     expect(await code('message zed hi')).to.equal(1);
     expect(await code('nonsense')).to.equal(2);
     expect(await code('login')).to.equal(4);
     expect(await code('exit')).to.equal(0);
-    expect((await alice.shell('nonsense', '', '# a comment')).code).to.equal(2);
-    const away = cast.person('away', 'x', { PARLEY_SERVER: '127.0.0.1:1' });
+    expect((await stage.alice.shell('nonsense', '', '# a comment')).code).to.equal(2);
+    const away = stage.cast.person('away', 'x', { PARLEY_SERVER: '127.0.0.1:1' });
     expect((await away.shell('whoelse')).code).to.equal(3);
   });
 
@@ -67,11 +55,11 @@ describe('the contract, in the shell', function () {
     const lines = ['nonsense', 'whoelse --nonsense', 'whoelse extra', 'message', 'block', 'register x', 'register x y'];
     lines.push('searchChunk x', 'searchChunk x y', 'download', 'trust bob', 'whoelsesince', 'whoelsesince 1.5');
     lines.push('wholast ten', 'inbox --limit x', 'private', 'seed', 'unregister', 'whoelse --home x');
-    await shell(alice, ...lines.map((line): Step => [line, 'USAGE']));
+    await shell(stage.alice, ...lines.map((line): Step => [line, 'USAGE']));
   });
 
   it('presence', async () => {
-    const [now, since, last] = await shell(alice, ['WhoElse', ''], ['whoelsesince 100', ''], ['wholast 5', '']);
+    const [now, since, last] = await shell(stage.alice, ['WhoElse', ''], ['whoelsesince 100', ''], ['wholast 5', '']);
     expect(now).to.deep.equal({ users: ['bob'] });
     expect(since).to.deep.equal({ users: ['bob'] });
     expect((last?.['users'] as { user: string; online: boolean }[]).find(({ user }) => user === 'bob')).to.include({
@@ -80,9 +68,9 @@ describe('the contract, in the shell', function () {
   });
 
   it('message, broadcast, inbox', async () => {
-    await carol.ok('login');
+    await stage.carol.ok('login');
     const results = await shell(
-      alice,
+      stage.alice,
       ['message bob  two  spaces and "quotes"', ''],
       ['send BOB __proto__', ''],
       ['message zed hi', 'UNKNOWN_USER'],
@@ -107,7 +95,7 @@ describe('the contract, in the shell', function () {
       ['bob'],
     ]);
     const [unread, none, some] = await shell(
-      bob,
+      stage.bob,
       ['Inbox --unread', ''],
       ['inbox --unread', ''],
       ['inbox --with alice --limit 2', ''],
@@ -119,12 +107,12 @@ describe('the contract, in the shell', function () {
     expect(texts(none)).to.deep.equal([]);
     expect(texts(some)).to.deep.equal(['to two', 'to one']);
     const full = Array.from({ length: 199 }, (_, i): Step => [`message dave ${i}`, '']);
-    await shell(alice, ...full, ['message dave one too many', 'INBOX_FULL'], ['message carol has room', '']);
+    await shell(stage.alice, ...full, ['message dave one too many', 'INBOX_FULL'], ['message carol has room', '']);
   });
 
   it('block and unblock', async () => {
     await shell(
-      bob,
+      stage.bob,
       ['block Carol', ''],
       ['block carol', 'ALREADY_BLOCKED'],
       ['block bob', 'SELF'],
@@ -133,7 +121,7 @@ describe('the contract, in the shell', function () {
       ['unblock zed', 'UNKNOWN_USER'],
     );
     const [all, some] = await shell(
-      carol,
+      stage.carol,
       ['message bob hi', 'BLOCKED'],
       ['startprivate bob', 'BLOCKED'],
       ['broadcast hi all', ''],
@@ -141,17 +129,17 @@ describe('the contract, in the shell', function () {
     );
     expect(all).to.deep.include({ recipients: ['alice'], blockedBy: 1 });
     expect(some).to.deep.include({ recipients: ['alice'], skipped: [{ user: 'bob', code: 'BLOCKED' }] });
-    await shell(bob, ['unblock carol', '']);
-    await shell(carol, ['message bob again', '']);
+    await shell(stage.bob, ['unblock carol', '']);
+    await shell(stage.carol, ['message bob again', '']);
   });
 
   it('register, files, searchFile, searchChunk, seed, download, transfers, unregister', async () => {
     const put = (person: Person, name: string, text: string): void => writeFileSync(join(person.folder, name), text);
-    put(alice, 'ten bytes.txt', '0123456789');
-    put(alice, '__proto__', 'p');
-    put(alice, 'bad\u202ename', 'x');
+    put(stage.alice, 'ten bytes.txt', '0123456789');
+    put(stage.alice, '__proto__', 'p');
+    put(stage.alice, 'bad\u202ename', 'x');
     const [registered, odd, files, found, chunks] = await shell(
-      alice,
+      stage.alice,
       ['register "ten bytes.txt" 3', ''],
       ['register __proto__ 1', ''],
       ['register "ten bytes.txt" 3', 'FILE_ALREADY_REGISTERED'],
@@ -176,11 +164,11 @@ describe('the contract, in the shell', function () {
     expect(found).to.deep.include({ available: true, holders: ['alice'] });
     expect((chunks?.['chunks'] as object[]).length).to.equal(2);
 
-    put(bob, 'taken', 'other');
-    put(bob, '__proto__', 'q');
-    put(bob, 'no folder', '');
+    put(stage.bob, 'taken', 'other');
+    put(stage.bob, '__proto__', 'q');
+    put(stage.bob, 'no folder', '');
     const [part, whole, again, over, seeded, transfers] = await shell(
-      bob,
+      stage.bob,
       ['download constructor', 'FILE_NOT_REGISTERED'],
       ['download "ten bytes.txt" 3', 'CHUNK_NOT_FOUND'],
       ['download "ten bytes.txt" -o "no folder/x"', 'DISK_FULL'],
@@ -203,19 +191,19 @@ describe('the contract, in the shell', function () {
     expect(over).to.deep.include({ complete: true });
     expect(seeded).to.deep.equal({ file: '__proto__', chunks: [0] });
     expect(transfers?.['transfers']).to.be.an('array');
-    expect(readFileSync(join(bob.folder, 'ten bytes.txt'), 'utf8')).to.equal('0123456789');
-    expect(readFileSync(join(bob.folder, '__proto__'), 'utf8')).to.equal('p');
+    expect(readFileSync(join(stage.bob.folder, 'ten bytes.txt'), 'utf8')).to.equal('0123456789');
+    expect(readFileSync(join(stage.bob.folder, '__proto__'), 'utf8')).to.equal('p');
 
-    put(carol, 'brief', 'gone soon');
-    await shell(carol, ['register brief 1', ''], ['logout', '']);
-    await shell(bob, ['download brief', 'NO_HOLDER'], ['searchFile brief', '']);
-    await shell(alice, ['unregister __proto__', ''], ['searchFile __proto__', 'FILE_NOT_REGISTERED']);
-    await shell(carol, ['unregister brief', '']);
+    put(stage.carol, 'brief', 'gone soon');
+    await shell(stage.carol, ['register brief 1', ''], ['logout', '']);
+    await shell(stage.bob, ['download brief', 'NO_HOLDER'], ['searchFile brief', '']);
+    await shell(stage.alice, ['unregister __proto__', ''], ['searchFile __proto__', 'FILE_NOT_REGISTERED']);
+    await shell(stage.carol, ['unregister brief', '']);
   });
 
   it('private chat, verify, trust', async () => {
     const [started, sent] = await shell(
-      alice,
+      stage.alice,
       ['private bob hi', 'NO_PRIVATE_LINK'],
       ['startprivate zed', 'UNKNOWN_USER'],
       ['startprivate dave', 'USER_OFFLINE'],
@@ -237,33 +225,33 @@ describe('the contract, in the shell', function () {
     );
     expect(started).to.include({ user: 'bob', verified: false });
     expect(sent).to.include({ delivered: true });
-    const [seen] = await shell(bob, ['verify alice', ''], ['stopprivate alice', '']);
+    const [seen] = await shell(stage.bob, ['verify alice', ''], ['stopprivate alice', '']);
     expect(seen?.['safetyNumber']).to.equal(started?.['safetyNumber']);
     // A new home is a new key.
-    await carol.ok('logout');
-    rmSync(carol.home, { recursive: true });
-    mkdirSync(carol.home);
-    await carol.ok('login');
+    await stage.carol.ok('logout');
+    rmSync(stage.carol.home, { recursive: true });
+    mkdirSync(stage.carol.home);
+    await stage.carol.ok('login');
     const [, trusted] = await shell(
-      alice,
+      stage.alice,
       ['startprivate carol', 'KEY_CHANGED'],
       ['trust carol --reset', ''],
       ['startprivate carol', ''],
       ['private carol hi', ''],
     );
     expect(trusted).to.include({ user: 'carol', verified: false });
-    process.kill(carol.agentPid, 'SIGSTOP');
+    process.kill(stage.carol.agentPid, 'SIGSTOP');
     try {
-      await shell(bob, ['startprivate carol', 'PEER_UNREACHABLE']);
+      await shell(stage.bob, ['startprivate carol', 'PEER_UNREACHABLE']);
     } finally {
-      process.kill(carol.agentPid, 'SIGCONT');
+      process.kill(stage.carol.agentPid, 'SIGCONT');
     }
   });
 
   it('logout ends session, agent and shell', async () => {
-    const { code, stdout, stderr } = await alice.shell('dereg', 'whoelse');
+    const { code, stdout, stderr } = await stage.alice.shell('dereg', 'whoelse');
     expect({ code, stdout, stderr }).to.deep.equal({ code: 0, stdout: 'logged out\n', stderr: '' });
-    const [users] = await shell(bob, ['whoelse', '']);
+    const [users] = await shell(stage.bob, ['whoelse', '']);
     expect(users).to.deep.equal({ users: ['carol'] });
   });
 });

@@ -8,7 +8,7 @@ import { Indexing } from '../../src/server/indexing.js';
 import { INDEX_PAUSE_MS } from '../../src/server/limits.js';
 import { silentLog } from '../../src/server/log.js';
 import { openSqlite } from '../../src/server/storage/sqlite.js';
-import { addUser } from '../contracts/storage.js';
+import { addUser } from '../support/storage.js';
 import { FakeClock } from '../support/fakeclock.js';
 import { refusal } from '../support/refusal.js';
 import { Hall, turns } from './hall.js';

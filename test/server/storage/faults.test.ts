@@ -12,7 +12,7 @@ import { parseUserName } from '../../../src/protocol/values.js';
 import { parseSearch } from '../../../src/protocol/words.js';
 import type { Storage } from '../../../src/server/storage/port.js';
 import { openSqlite } from '../../../src/server/storage/sqlite.js';
-import { addUser, message, T0 } from '../../contracts/storage.js';
+import { addUser, message, T0 } from '../../support/storage.js';
 import type { Order, Report } from './worker.js';
 
 const WORKER = fileURLToPath(new URL('worker.js', import.meta.url));

@@ -7,7 +7,7 @@ import { ParleyError } from '../../../src/protocol/errors.js';
 import type { NewMessage, RecipientOutcome, Storage, UserRecord } from '../../../src/server/storage/port.js';
 import { MAX_INBOX_ENTRIES_PER_SENDER } from '../../../src/server/storage/port.js';
 import { openSqlite } from '../../../src/server/storage/sqlite.js';
-import { acknowledged, addUser, message } from '../../contracts/storage.js';
+import { acknowledged, addUser, message } from '../../support/storage.js';
 
 const USERS = 8;
 

@@ -2,7 +2,7 @@
 import { toParleyError } from '../../../src/protocol/errors.js';
 import type { Storage } from '../../../src/server/storage/port.js';
 import { openSqlite } from '../../../src/server/storage/sqlite.js';
-import { message } from '../../contracts/storage.js';
+import { message } from '../../support/storage.js';
 
 export type Order =
   | { readonly do: 'open'; readonly dataDir: string; readonly role: 'server' | 'tool' }
