@@ -64,8 +64,10 @@ export function assembleDelivery(options: DeliveryOptions): Delivery {
     onMessage: (message) => receiver.take(message),
     onEvent: (event) => {
       if (event.type === 'notice') log.info({ code: event.code }, 'notice from the server');
-      if (event.type === 'focus') standing.setFocus(event.group ?? undefined);
-      else events.publish(event);
+      if (event.type === 'focus') {
+        standing.setFocus(event.group ?? undefined);
+        if (event.group === null) receiver.left();
+      } else events.publish(event);
       if (event.type === 'notice' && event.code === 'MESSAGES_HELD') countUnread(session(), standing);
     },
     onBegan: (start, address) => {

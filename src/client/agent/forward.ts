@@ -36,8 +36,7 @@ export async function forward(spec: CommandSpec, params: Params, forwarded: Forw
     });
     return result;
   }
-  const { focus } = parts.standing;
-  if (spec.name === 'leave_group' && focus !== undefined) afterReply(call, parts.receiver.holdBack(focus));
+  if (spec.name === 'leave_group') afterReply(call, parts.receiver.leaving());
   const result = await ask(spec, params, forwarded);
   return follow(spec.name, result, forwarded);
 }

@@ -27,8 +27,10 @@ export class Receiver {
   /** Settles when what waits is kept, or could not be. */
   #keeping: Promise<void> = Promise.resolve();
   #cancelRetry: () => void = () => undefined;
-  /** Focus groups that are being left. */
-  readonly #leaving = new Set<{ readonly group: string }>();
+  /** Calls that leave a focus group. */
+  #leaving = 0;
+  /** Pushed behind the answer to such a call. */
+  #behind: PushedMessage[] | undefined;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
@@ -41,21 +43,25 @@ export class Receiver {
   }
 
   take(message: PushedMessage): void {
-    this.#waiting.push(message);
+    (this.#behind ?? this.#waiting).push(message);
     this.#kick();
   }
 
-  /**
-   * The user leaves a focus group: what the server pushes from outside of it comes behind what it held, and so waits until the function
-   * that this returns is called.
-   */
-  holdBack(group: string): () => void {
-    const leaving = { group };
-    this.#leaving.add(leaving);
+  /** The user asks to leave a focus group; the answer has been passed on when the function that this returns is called. */
+  leaving(): () => void {
+    this.#leaving += 1;
     return () => {
-      this.#leaving.delete(leaving);
+      this.#leaving -= 1;
+      if (this.#leaving > 0) return;
+      this.#waiting.push(...(this.#behind ?? []));
+      this.#behind = undefined;
       this.#kick();
     };
+  }
+
+  /** The server says that the focus group is left: what it pushes from here on comes behind the answer, which has what was held. */
+  left(): void {
+    if (this.#leaving > 0) this.#behind ??= [];
   }
 
   /**
@@ -78,6 +84,7 @@ export class Receiver {
   lost(): void {
     this.#account = undefined;
     this.#waiting = [];
+    this.#behind = undefined;
   }
 
   /** Idempotent. */
@@ -93,7 +100,8 @@ export class Receiver {
   async #keep(account: string): Promise<void> {
     const { received, onMessage, acknowledge, log, clock } = this.#options;
     this.#work = 'keeping';
-    for (let batch = this.#next(); batch.length > 0; batch = this.#next()) {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0);
       const unseen = batch.filter((message) => !received.has(account, message));
       const fresh = [...new Map(unseen.map((message) => [message.position, message])).values()];
       try {
@@ -110,13 +118,5 @@ export class Receiver {
       if (last !== undefined) acknowledge(last.position);
     }
     if ((this.#work as string) === 'keeping') this.#work = 'idle';
-  }
-
-  /** What has its turn: all that waits, up to the first that is held back. */
-  #next(): PushedMessage[] {
-    const isHeldBack = ({ type, to }: PushedMessage): boolean =>
-      [...this.#leaving].some(({ group }) => type !== 'group' || to !== group);
-    const end = this.#leaving.size === 0 ? -1 : this.#waiting.findIndex(isHeldBack);
-    return this.#waiting.splice(0, end < 0 ? this.#waiting.length : end);
   }
 }
