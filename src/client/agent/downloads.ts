@@ -125,17 +125,15 @@ export class Downloads {
       const held = [...numbersIn(part.heldChunks(), part.plan.chunks)];
       await library.announced(registered.file);
       tracked.end(undefined);
-      const { file } = registered;
-      const complete = part.complete;
-      const where = complete ? path : part.path;
+      const where = part.complete ? path : part.path;
       const sources = [...got.sources];
       const result = {
-        file,
+        file: registered.file,
         path: where,
         sizeBytes: part.plan.sizeBytes,
         chunks: [...got.chunks],
         held,
-        complete,
+        complete: part.complete,
         sources,
       };
       return { ...result, ...(await this.#folderResult(registered, rest.setAside)) };
