@@ -144,7 +144,8 @@ describe('the contract, in the shell', function () {
       ['register __proto__ 1', ''],
       ['register "ten bytes.txt" 3', 'FILE_ALREADY_REGISTERED'],
       ['register absent 3', 'FILE_MISSING'],
-      ['register .. 1', 'FILE_MISSING'],
+      // A folder, with a name in it that nobody could create elsewhere.
+      ['register .. 1', 'BAD_NAME'],
       ['register "ten bytes.txt" 0', 'BAD_CHUNK_COUNT'],
       ['register "ten bytes.txt" 11', 'BAD_CHUNK_COUNT'],
       ['register bad\u202ename 1', 'BAD_NAME'],
