@@ -20,7 +20,7 @@ const LONG_PAUSE_MS = 30_000;
 
 export interface OutboxOptions {
   readonly entries: OutboxEntries;
-  readonly session: () => Pick<Session, 'call' | 'state' | 'untilOnline'>;
+  readonly session: () => Pick<Session, 'call' | 'hurry' | 'state' | 'untilOnline'>;
   readonly clock: Clock;
   readonly log: Log;
   /** A message was refused when nobody asked any more: whoever sent it was told that it goes out later. */
@@ -194,7 +194,10 @@ export class Outbox {
       expected !== undefined ||
       this.#stopped.signal.aborted ||
       session.state.kind !== 'online';
-    if (session.state.kind !== 'online') return { kind: 'unanswered', error: awayFrom(session.state) };
+    if (session.state.kind !== 'online') {
+      session.hurry();
+      return { kind: 'unanswered', error: awayFrom(session.state) };
+    }
     for (;;) {
       for (let entry = next(); entry !== undefined && flying.size < WINDOW && !isStopped(); entry = next()) {
         const flight = this.#transmit(entry).then((refusal) => {

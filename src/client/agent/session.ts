@@ -84,6 +84,8 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #stopped = new AbortController();
   #state: SessionState = { kind: 'out' };
+  /** Ends the pause before the next try to come back. */
+  #endPause: () => void = () => undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -143,6 +145,7 @@ export class Session {
     return withRetries(
       () => {
         wasAsked?.(before);
+        this.hurry();
         before ||= this.#state.kind === 'online';
         return this.call(spec, params, { deadlineMs: TRY_DEADLINE_MS, ...options });
       },
@@ -154,6 +157,11 @@ export class Session {
         signal.throwIfAborted();
       },
     );
+  }
+
+  /** Somebody waits: while the server is away it is tried at once, for it may be back long before the next try would be due. */
+  hurry(): void {
+    if (this.#state.kind === 'away') this.#endPause();
   }
 
   /** Resolves when the session is on a connection, is over, or the signal aborts. */
@@ -228,7 +236,9 @@ export class Session {
     const { clock, log, random = Math.random } = this.#options;
     for (let ceiling = 2 * MIN_BACKOFF_MS; ; ceiling = Math.min(2 * ceiling, MAX_BACKOFF_MS)) {
       const pauseMs = MIN_BACKOFF_MS + random() * (ceiling - MIN_BACKOFF_MS);
-      await pause(clock, pauseMs, this.#stopped.signal);
+      const hurried = new AbortController();
+      this.#endPause = () => hurried.abort();
+      await pause(clock, pauseMs, AbortSignal.any([this.#stopped.signal, hurried.signal]));
       const away = this.#state;
       if (away.kind !== 'away') return;
       try {

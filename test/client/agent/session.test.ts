@@ -287,6 +287,25 @@ describe('client/agent session', () => {
     expect(sent.map(({ params }) => (params as { id: string }).id)).to.deep.equal([id, id]);
   });
 
+  it('tries to come back at once for who waits', async () => {
+    const server = await serverWith({ message: ({ id }: { id: string }) => ({ id, delivered: true }) });
+    const home = await cleanup.folder();
+    // Stands still: no pause ends by itself.
+    const agent = await agentAt(home, { clock: new FakeClock() });
+    await agent.login(loginTo(server));
+    const face = await connectFace(home);
+    for (const ask of [
+      () => face.call(serverCommands.message, { user: 'bob', text: 'hi' }),
+      () => face.call(serverCommands.whoelse, {}),
+    ]) {
+      await server.stop();
+      await until(async () => !(await face.call(agentCommands.status, {})).online);
+      await server.listen();
+      server.script.whoelse = { users: [] };
+      await ask();
+    }
+  });
+
   it('fails a message that the server does not come back for', async () => {
     const clock = new FakeClock();
     const server = await serverWith({});
