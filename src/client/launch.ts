@@ -101,12 +101,14 @@ class Attempt {
   }
 }
 
-function spawnAgent({ home, listen, verbose }: Settings): ChildProcess {
+function spawnAgent({ home, listen, uploadLimit, uploadLimitPerLink, verbose }: Settings): ChildProcess {
   // What the agent has to know is in its arguments; a session is begun by the face alone.
   const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PARLEY_')));
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   const words = ['agent', '--background', '--json', '--home', home];
   if (listen !== undefined) words.push('--listen', listen);
+  if (uploadLimit !== undefined) words.push('--upload-limit', String(uploadLimit));
+  if (uploadLimitPerLink !== undefined) words.push('--upload-limit-per-link', String(uploadLimitPerLink));
   if (verbose) words.push('--verbose');
   return spawn(process.execPath, [main, ...words], {
     cwd: parse(home).root,

@@ -6,6 +6,7 @@ import { MAX_CONTROL_BYTES } from '../protocol/limits.js';
 import { parseMessageText } from '../protocol/values.js';
 import { usageOf } from './catalog.js';
 import type { TypedCommand } from './catalog.js';
+import { parseRate } from './units.js';
 
 /** Room that a call leaves in its frame for the command's name and brackets. */
 const PARAMS_BYTES = MAX_CONTROL_BYTES - 256;
@@ -135,11 +136,8 @@ function names(spec: TypedCommand, name: string, word: string): readonly string[
   return list;
 }
 
-const RATE_UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
-
 function bytesPerSecond(spec: TypedCommand, word: string): number {
-  const parts = /^(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?(?:\/s)?$/i.exec(word);
-  const rate = Math.floor(Number(parts?.[1]) * (RATE_UNITS[parts?.[2]?.toUpperCase() ?? ''] ?? 1));
-  if (rate >= 1 && rate <= Number.MAX_SAFE_INTEGER) return rate;
+  const rate = parseRate(word);
+  if (rate !== undefined) return rate;
   throw usageError(spec, `the rate must be bytes a second like 500K or 2.5M, not '${word}'`);
 }

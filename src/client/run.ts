@@ -110,7 +110,7 @@ function plainOutput(words: readonly string[]): Output {
 
 /** Started in the background, it waits for the login of the face that started it. */
 async function runForegroundAgent(context: FaceContext, background: boolean): Promise<number> {
-  const { home, listen, server, fingerprint, verbose } = context.settings;
+  const { home, listen, uploadLimit, uploadLimitPerLink, server, fingerprint, verbose } = context.settings;
   const { runAgent } = await import('./agent/run.js');
   const { findCredentials } = await import('./credentials.js');
   const { parseAddress } = await import('./agent/address.js');
@@ -118,6 +118,8 @@ async function runForegroundAgent(context: FaceContext, background: boolean): Pr
   return runAgent({
     home,
     listen: listen === undefined ? undefined : parseAddress(listen),
+    uploadLimit,
+    uploadLimitPerLink,
     login: credentials && { user: credentials.user, password: credentials.password, server, fingerprint },
     logLevel: verbose ? 'debug' : 'info',
     onReady: (account) => {

@@ -4,14 +4,9 @@ import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { z } from 'zod';
 import { ParleyError } from '../protocol/errors.js';
-import { keyFingerprint } from '../protocol/values.js';
 import type { KeyFingerprint } from '../protocol/values.js';
-import { formatAddress, parseAddress } from './agent/address.js';
-
-export const DEFAULT_SERVER = '127.0.0.1:8100';
-
-export const COLOR_MODES = ['auto', 'always', 'never'] as const;
-export type ColorMode = (typeof COLOR_MODES)[number];
+import { DEFAULT_SERVER, checkAddress, checkColor, checkFingerprint, checkRate } from './settingvalues.js';
+import type { ColorMode, Given } from './settingvalues.js';
 
 /** The options that every command takes, as they were typed. */
 export interface Flags {
@@ -20,6 +15,8 @@ export interface Flags {
   readonly passwordFile?: string;
   readonly home?: string;
   readonly listen?: string;
+  readonly uploadLimit?: string;
+  readonly uploadLimitPerLink?: string;
   readonly serverFingerprint?: string;
   readonly color?: string;
   readonly bell?: boolean;
@@ -66,6 +63,20 @@ export const SETTINGS = {
     says: 'where direct links come in',
     standard: 'all interfaces, any port',
   },
+  uploadLimit: {
+    flags: '--upload-limit <rate>',
+    environment: 'PARLEY_UPLOAD_LIMIT',
+    config: 'uploadLimit',
+    says: 'bytes a second of what others fetch from here, in equal shares, as 500K or 2.5M (K, M and G stand for 1024, 1024² and 1024³); taken when the agent starts',
+    standard: 'none',
+  },
+  uploadLimitPerLink: {
+    flags: '--upload-limit-per-link <rate>',
+    environment: 'PARLEY_UPLOAD_LIMIT_PER_LINK',
+    config: 'uploadLimitPerLink',
+    says: 'the same of each link',
+    standard: 'none',
+  },
   serverFingerprint: {
     flags: '--server-fingerprint <fingerprint>',
     environment: 'PARLEY_SERVER_FINGERPRINT',
@@ -102,6 +113,8 @@ const configSchema = z.strictObject({
   user: z.string().optional(),
   passwordFile: z.string().optional(),
   listen: z.string().optional(),
+  uploadLimit: z.string().optional(),
+  uploadLimitPerLink: z.string().optional(),
   serverFingerprint: z.string().optional(),
   color: z.string().optional(),
   bell: z.boolean().optional(),
@@ -124,6 +137,9 @@ export interface Settings {
   /** Absolute. */
   readonly home: string;
   readonly listen: string | undefined;
+  /** Bytes a second that the agent sends of files; to all together, and over each link. */
+  readonly uploadLimit: number | undefined;
+  readonly uploadLimitPerLink: number | undefined;
   readonly fingerprint: KeyFingerprint | undefined;
   readonly color: ColorMode;
   readonly bell: boolean;
@@ -134,11 +150,6 @@ export interface Settings {
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
-interface Given {
-  readonly value: string;
-  /** As an error names it: `--server`, `PARLEY_SERVER`, `server in /…/config.json`. */
-  readonly from: string;
-}
 
 /**
  * @param cwd where it was typed; relative paths of flags and environment start there
@@ -160,6 +171,8 @@ export function loadSettings(flags: Flags, environment: Environment, cwd: string
     password: passwordSource(flags, environment, file, cwd),
     home,
     listen: listen === undefined ? undefined : checkAddress(listen),
+    uploadLimit: checkRate(find('uploadLimit')),
+    uploadLimitPerLink: checkRate(find('uploadLimitPerLink')),
     fingerprint: fingerprint === undefined ? undefined : checkFingerprint(fingerprint),
     color: checkColor(find('color')),
     bell: isOn('bell', flags, environment, file),
@@ -237,33 +250,6 @@ function parseConfig(path: string, text: string): Config {
   const where = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
   const known = Object.keys(configSchema.shape).join(', ');
   throw new ParleyError('USAGE', { reason: `${path}: ${where}${issue?.message ?? 'bad value'}; it takes ${known}` });
-}
-
-function checkAddress({ value, from }: Given): string {
-  try {
-    return formatAddress(parseAddress(value));
-  } catch (cause) {
-    throw new ParleyError(
-      'USAGE',
-      { reason: `${from}: '${value}' is not HOST:PORT, like ${DEFAULT_SERVER}` },
-      { cause },
-    );
-  }
-}
-
-function checkFingerprint({ value, from }: Given): KeyFingerprint {
-  const bare = value.replace(/^SHA256:/i, '');
-  const parsed = keyFingerprint.safeParse(bare.length === 43 ? `${bare}=` : bare);
-  if (parsed.success) return parsed.data;
-  throw new ParleyError('USAGE', { reason: `${from}: '${value}' is no fingerprint; the server prints it as SHA256:…` });
-}
-
-function checkColor(color: Given | undefined): ColorMode {
-  const mode = COLOR_MODES.find((known) => known === (color?.value ?? 'auto'));
-  if (mode !== undefined) return mode;
-  throw new ParleyError('USAGE', {
-    reason: `${color?.from ?? ''}: '${color?.value ?? ''}' is none of auto, always, never`,
-  });
 }
 
 const standardPaths = (): ReturnType<typeof envPaths> => envPaths('parley', { suffix: '' });

@@ -1,7 +1,7 @@
 /** Colours by meaning, columns by width. */
 import picocolors from 'picocolors';
 import type { StoredMessage } from '../protocol/commands/server/history.js';
-import type { ColorMode } from './settings.js';
+import type { ColorMode } from './settingvalues.js';
 import { displayWidth } from './width.js';
 
 export interface Style {

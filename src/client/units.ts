@@ -58,3 +58,12 @@ export function safetyNumberText(digits: string): string {
   const groups = digits.match(/.{1,5}/gu) ?? [];
   return [0, 4, 8].map((at) => groups.slice(at, at + 4).join(' ')).join('\n');
 }
+
+const RATE_UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+
+/** Bytes a second of `500K`, `2.5M` or `1000000`; undefined when it is none, or less than 1. */
+export function parseRate(word: string): number | undefined {
+  const parts = /^(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?(?:\/s)?$/i.exec(word);
+  const rate = Math.floor(Number(parts?.[1]) * (RATE_UNITS[parts?.[2]?.toUpperCase() ?? ''] ?? 1));
+  return rate >= 1 && rate <= Number.MAX_SAFE_INTEGER ? rate : undefined;
+}

@@ -94,13 +94,16 @@ function reasonOf({ user, state, rate, asked, isUseful, error, retrySeconds, que
   if (retrySeconds > 0) {
     return [{ code: 'QUEUED', user, text: `${user} has too much of ours waiting; asked again in ${retrySeconds} s` }];
   }
-  if (asked === 0 || !isUseful || rate >= SLOW_RATE) return [];
+  if (asked === 0 || !isUseful) return [];
+  // Said also of one that sends well: it is why it does not send faster.
+  const limited = queue?.isLimited === true ? [{ code: 'RATE_LIMIT', user, text: `${user} limits what it sends` }] : [];
+  if (rate >= SLOW_RATE) return limited;
   if (queue?.ahead !== undefined) {
     const { ahead } = queue;
     const text = `${user} serves ${ahead} ${ahead === 1 ? 'other' : 'others'} first`;
     return [{ code: 'QUEUED', user, ahead, text }];
   }
-  if (queue?.isLimited === true) return [{ code: 'RATE_LIMIT', user, text: `${user} limits what it sends` }];
+  if (limited.length > 0) return limited;
   return [{ code: 'SLOW_HOLDER', user, text: `${user} was asked for ${asked} blocks and sends little or nothing` }];
 }
 

@@ -90,6 +90,8 @@ export interface ProviderOptions {
   readonly shares: Shares;
   /** Bytes a second to all peers together; no limit when absent. */
   readonly limitRate?: number | undefined;
+  /** Bytes a second over one link; no limit when absent. */
+  readonly linkLimitRate?: number | undefined;
   readonly clock?: Clock;
 }
 
@@ -106,6 +108,7 @@ export class Provider {
   readonly #shares: Shares;
   readonly #clock: Clock;
   readonly #limit: RateLimit | undefined;
+  readonly #linkLimitRate: number | undefined;
   readonly #slots = new Slots({
     total: SERVED_AT_ONCE,
     perUser: SERVED_AT_ONCE_PER_USER,
@@ -118,12 +121,13 @@ export class Provider {
   constructor(options: ProviderOptions) {
     this.#shares = options.shares;
     this.#clock = options.clock ?? systemClock;
-    this.#limit = options.limitRate === undefined ? undefined : new RateLimit(options.limitRate, this.#clock);
+    this.#limit = this.#limitOf(options.limitRate);
+    this.#linkLimitRate = options.linkLimitRate;
   }
 
   /** Answers `user` on a transfer link until it closes. */
   serve(user: string, connection: Connection): void {
-    const context: Context = { user, connection };
+    const context: Context = { user, connection, limit: this.#limitOf(this.#linkLimitRate) };
     connection.serve(transferCommands, (spec, params, call) => {
       const handler = this.#handlers[spec.name as keyof typeof transferCommands];
       return Promise.resolve(handler(params as never, context, call));
@@ -144,9 +148,10 @@ export class Provider {
   }
 
   readonly #handlers: Handlers<typeof transferCommands, Context> = {
-    queue: (_params, { user }) => {
+    queue: (_params, { user, limit }) => {
       const ahead = this.#slots.ahead(user);
-      return { ...(ahead === undefined ? {} : { ahead }), isLimited: this.#limit?.isHolding ?? false };
+      const isLimited = [this.#limit, limit].some((each) => each?.isHolding === true);
+      return { ...(ahead === undefined ? {} : { ahead }), isLimited };
     },
     heldChunks: ({ root }) => {
       const share = this.#shares.find(root);
@@ -175,9 +180,10 @@ export class Provider {
   }
 
   /** Reads between the room for a header and for the reply: all three leave in one write, and the block is never copied. */
-  async #send(share: Share, block: number, { user, connection }: Context, call: IncomingCall): Promise<void> {
+  async #send(share: Share, block: number, context: Context, call: IncomingCall): Promise<void> {
+    const { user, connection } = context;
     const { length } = blockPlace(share.plan, block);
-    await this.#limit?.take(length, call.signal);
+    await this.#mayGo(length, context, call.signal);
     const buffer = this.#buffers.pop() ?? Buffer.allocUnsafeSlow(HEADER_BYTES + BLOCK_BYTES + EMPTY_REPLY_BYTES);
     const late = this.#clock.after(SEND_DEADLINE_MS, () => {
       connection.destroy(new ParleyError('TIMEOUT', { seconds: SEND_DEADLINE_MS / 1000 }));
@@ -192,6 +198,21 @@ export class Provider {
     this.#note(user, share, length);
   }
 
+  /** @throws ParleyError CANCELLED */
+  async #mayGo(bytes: number, { user, limit }: Context, signal: AbortSignal): Promise<void> {
+    await limit?.take(bytes, signal);
+    try {
+      await this.#limit?.take(bytes, signal, nameKey(user));
+    } catch (thrown) {
+      limit?.refund(bytes);
+      throw thrown;
+    }
+  }
+
+  #limitOf(bytesPerSecond: number | undefined): RateLimit | undefined {
+    return bytesPerSecond === undefined ? undefined : new RateLimit(bytesPerSecond, this.#clock);
+  }
+
   #note(user: string, share: Share, bytes: number): void {
     const key = `${nameKey(user)} ${share.file}`;
     const upload = this.#uploads.get(key) ?? { user, share, meter: new RateMeter(this.#clock), lastAt: 0 };
@@ -204,4 +225,6 @@ export class Provider {
 interface Context {
   readonly user: string;
   readonly connection: Connection;
+  /** Of this link alone. */
+  readonly limit: RateLimit | undefined;
 }

@@ -6,6 +6,8 @@ import { ParleyError } from '../protocol/errors.js';
 const METER_WINDOW_MS = 4_000;
 /** Milliseconds in one step of a meter. */
 const METER_STEP_MS = 250;
+/** Milliseconds of unused rate that may be caught up with after a pause. */
+const MAX_SAVED_MS = 1_000;
 
 /** How many bytes a second came in over the last few seconds. */
 export class RateMeter {
@@ -48,12 +50,28 @@ export class RateMeter {
   }
 }
 
-/** Lets bytes through at a rate, first come first served; after a pause at most one second's worth at once. */
+/** What waits of one user, and what was let through of it. */
+interface Line {
+  /** Bytes let through, on a scale that all lines share: whoever has least of it is next. */
+  given: number;
+  /** In the order they came. */
+  readonly waiting: Set<{ readonly bytes: number; readonly go: () => void }>;
+}
+
+/**
+ * Lets bytes through at a rate: users by turns, so that each gets as many bytes, and what waits of one user in the order it came.
+ * After a pause at most one second's worth goes at once. What gives up waiting has taken nothing.
+ */
 export class RateLimit {
   readonly #bytesPerSecond: number;
   readonly #clock: Clock;
-  /** When all that was taken so far is paid for. */
+  /** By user: who waits, or had more than those who wait. */
+  readonly #lines = new Map<string, Line>();
+  /** Where the line that went last stood: one that was away for a while begins there, and has saved up nothing. */
+  #level = 0;
+  /** When all that was let through is paid for. */
   #paidAt: number;
+  #cancelTimer: () => void = () => undefined;
 
   constructor(bytesPerSecond: number, clock: Clock) {
     this.#bytesPerSecond = bytesPerSecond;
@@ -66,28 +84,69 @@ export class RateLimit {
     return this.#paidAt > this.#clock.monotonicMs();
   }
 
-  /** Resolves when so many bytes may go. @throws ParleyError CANCELLED */
-  async take(bytes: number, signal?: AbortSignal): Promise<void> {
-    const now = this.#clock.monotonicMs();
-    const free = Math.max(this.#paidAt, now - 1000);
-    this.#paidAt = free + (bytes * 1000) / this.#bytesPerSecond;
-    await wait(this.#clock, free - now, signal);
-  }
-}
-
-/** Resolves after `delayMs`; at once when that is not positive. @throws ParleyError CANCELLED */
-export async function wait(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
-  if (signal?.aborted === true) throw new ParleyError('CANCELLED');
-  if (delayMs <= 0) return;
-  await new Promise<void>((resolve, reject) => {
-    const stop = (): void => {
-      cancel();
-      reject(new ParleyError('CANCELLED'));
-    };
-    const cancel = clock.after(delayMs, () => {
-      signal?.removeEventListener('abort', stop);
-      resolve();
+  /** Resolves when so many bytes of this user may go. @throws ParleyError CANCELLED */
+  async take(bytes: number, signal?: AbortSignal, user = ''): Promise<void> {
+    if (signal?.aborted === true) throw new ParleyError('CANCELLED');
+    const line = this.#lineOf(user);
+    await new Promise<void>((resolve, reject) => {
+      const stop = (): void => {
+        line.waiting.delete(turn);
+        this.#letThrough();
+        reject(new ParleyError('CANCELLED'));
+      };
+      const go = (): void => {
+        signal?.removeEventListener('abort', stop);
+        resolve();
+      };
+      const turn = { bytes, go };
+      line.waiting.add(turn);
+      signal?.addEventListener('abort', stop, { once: true });
+      this.#letThrough();
     });
-    signal?.addEventListener('abort', stop, { once: true });
-  });
+  }
+
+  /** Gives back what was taken and did not go. */
+  refund(bytes: number): void {
+    this.#paidAt -= this.#costMs(bytes);
+    this.#letThrough();
+  }
+
+  #lineOf(user: string): Line {
+    const line = this.#lines.get(user) ?? { given: 0, waiting: new Set() };
+    this.#lines.set(user, line);
+    if (line.waiting.size === 0) line.given = Math.max(line.given, this.#level);
+    return line;
+  }
+
+  #letThrough(): void {
+    this.#cancelTimer();
+    for (let line = this.#next(); line !== undefined; line = this.#next()) {
+      const now = this.#clock.monotonicMs();
+      if (this.#paidAt > now) {
+        this.#cancelTimer = this.#clock.after(Math.ceil(this.#paidAt - now), () => this.#letThrough());
+        return;
+      }
+      const [turn] = line.waiting;
+      if (turn === undefined) return;
+      line.waiting.delete(turn);
+      this.#level = line.given;
+      line.given += turn.bytes;
+      this.#paidAt = Math.max(this.#paidAt, now - MAX_SAVED_MS) + this.#costMs(turn.bytes);
+      turn.go();
+    }
+  }
+
+  /** The line that was given least of those where somebody waits. */
+  #next(): Line | undefined {
+    let next: Line | undefined;
+    for (const [user, line] of this.#lines) {
+      if (line.waiting.size > 0) next = next === undefined || line.given < next.given ? line : next;
+      else if (line.given <= this.#level) this.#lines.delete(user);
+    }
+    return next;
+  }
+
+  #costMs(bytes: number): number {
+    return (bytes * 1000) / this.#bytesPerSecond;
+  }
 }

@@ -44,6 +44,18 @@ describe('client/settings', () => {
     expect(loadSettings({ home }, {}, '/')).to.include({ server: 'config:1', user: 'c' });
   });
 
+  it('takes limits of what is sent as rates, and says which one is none', () => {
+    expect(loadSettings({ home }, {}, '/')).to.include({ uploadLimit: undefined, uploadLimitPerLink: undefined });
+    config({ uploadLimit: '1K', uploadLimitPerLink: '500' });
+    expect(loadSettings({ home }, {}, '/')).to.include({ uploadLimit: 1024, uploadLimitPerLink: 500 });
+    const environment = { PARLEY_UPLOAD_LIMIT: '2.5M' };
+    expect(loadSettings({ home }, environment, '/').uploadLimit).to.equal(2.5 * 1024 * 1024);
+    expect(loadSettings({ home, uploadLimit: '3G/s' }, environment, '/').uploadLimit).to.equal(3 * 1024 ** 3);
+    for (const rate of ['0', '-1', 'fast', '1T', '', '99999999999G']) {
+      expect(reason(() => loadSettings({ home, uploadLimit: rate }, {}, '/'))).to.contain('--upload-limit');
+    }
+  });
+
   it('rings when flag, environment or config file say so, in that order', () => {
     const bell = (flags: object, environment: Record<string, string>): boolean =>
       loadSettings({ home, ...flags }, environment, '/').bell;

@@ -178,6 +178,41 @@ describe('p2p/provider', () => {
     await close();
   });
 
+  it('shares its rate between users as they are, however much one asks for, and keeps each link to its own', async () => {
+    const file = makeFile(400_000, 40);
+    const { share, close } = await openShare(40, file.bytes);
+    const { root } = file.manifest;
+    /** Bytes that came to each within `ms`. */
+    const came = async (limits: { limitRate?: number; linkLimitRate?: number }, ms: number): Promise<number[]> => {
+      const clock = new FakeClock();
+      const provider = new Provider({ shares: { find: () => share }, clock, ...limits });
+      const connections = ['greedy', 'modest'].map((user) => connect(file, provider, user));
+      const bytes = [0, 0];
+      const asked = [40, 20].flatMap((count, i) =>
+        range(count).map((chunk) =>
+          askBlock(connections[i]!, { root, chunk, block: 0 }, Buffer.alloc(10_000), never).then(
+            () => (bytes[i]! += 10_000),
+            () => undefined,
+          ),
+        ),
+      );
+      while (clock.monotonicMs() < ms) {
+        await clock.advance(100);
+        for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+      const { isLimited } = await connections[0]!.call(peerCommands.queue, {});
+      expect(isLimited).to.equal(true);
+      for (const connection of connections) connection.destroy();
+      await Promise.all(asked);
+      return bytes;
+    };
+    const [greedy = 0, modest = 0] = await came({ limitRate: 50_000 }, 4_000);
+    expect(greedy + modest).to.be.within(180_000, 220_000);
+    expect(modest).to.be.within(80_000, 120_000);
+    for (const bytes of await came({ linkLimitRate: 20_000 }, 5_000)) expect(bytes).to.be.within(90_000, 120_000);
+    await close();
+  });
+
   describe('over a real link', () => {
     afterEach(cleanUp);
 

@@ -43,6 +43,9 @@ export interface AgentOptions {
   readonly home: string;
   /** Where direct links come in; all interfaces and any port when absent. */
   readonly listen?: Address | undefined;
+  /** Bytes a second of what others fetch from here: in all, and over each link; no limit when absent. */
+  readonly uploadLimit?: number | undefined;
+  readonly uploadLimitPerLink?: number | undefined;
   /** Ends by itself when nobody logs in within STANDBY_MS, or the login fails. */
   readonly standby?: boolean | undefined;
   readonly log?: Log | undefined;
@@ -132,7 +135,7 @@ export class Agent {
 
   /** For `startAgent`. */
   constructor(options: AgentOptions, clock: Clock, control: Control, opened: Opened) {
-    const { home, listen, standby = false, log = silentLog, random } = options;
+    const { home, listen, uploadLimit, uploadLimitPerLink, standby = false, log = silentLog, random } = options;
     this.#clock = clock;
     this.#log = log;
     this.#control = control;
@@ -141,6 +144,8 @@ export class Agent {
       ...opened,
       home,
       listen,
+      uploadLimit,
+      uploadLimitPerLink,
       clock,
       log,
       ...(random === undefined ? {} : { random }),

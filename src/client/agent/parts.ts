@@ -31,6 +31,9 @@ import { Transfers } from './transfers.js';
 export interface PartsOptions {
   readonly home: string;
   readonly listen: Address | undefined;
+  /** Bytes a second of what others fetch from here: in all, and over each link. */
+  readonly uploadLimit: number | undefined;
+  readonly uploadLimitPerLink: number | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly random?: () => number;
@@ -88,7 +91,8 @@ export function assemble(options: PartsOptions): AgentParts {
     onEnded: options.onEnded,
   });
   const library = new Library({ home: options.home, clock, log, session, events, index: options.index });
-  const provider = new Provider({ shares: library, clock });
+  const limits = { limitRate: options.uploadLimit, linkLimitRate: options.uploadLimitPerLink };
+  const provider = new Provider({ shares: library, clock, ...limits });
   const links = assembleLinks(options, { session, events, provider, standing: delivery.standing });
   const transfers = new Transfers({ clock, events, provider });
   const downloads = new Downloads({ clock, session, library, peers: links.peers, transfers, log, account });

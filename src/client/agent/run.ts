@@ -11,6 +11,9 @@ export interface RunAgentOptions {
   readonly home: string;
   /** Where direct links come in; all interfaces and any port when absent. */
   readonly listen?: Address | undefined;
+  /** Bytes a second of what others fetch from here: in all, and over each link; no limit when absent. */
+  readonly uploadLimit?: number | undefined;
+  readonly uploadLimitPerLink?: number | undefined;
   /**
    * In the foreground: logs in with these at once, and fails when that fails. Without them the agent waits for a face's `login`: it
    * ends by itself after 10 s without one, and as soon as a failed login was answered.
@@ -34,10 +37,11 @@ export async function runAgent(options: RunAgentOptions): Promise<number> {
   outliveOutput();
   let log: AgentLog | undefined;
   try {
-    const { home, listen, login } = options;
+    const { home, listen, uploadLimit, uploadLimitPerLink, login } = options;
     log = await openAgentLog(home, options.logLevel);
     noteFaults(log);
-    const agent = await startAgent({ home, listen, standby: login === undefined, log });
+    const limits = { uploadLimit, uploadLimitPerLink };
+    const agent = await startAgent({ home, listen, ...limits, standby: login === undefined, log });
     stop.whenStopped(() => void agent.close());
     try {
       options.onReady?.(login && (await agent.login(login)));

@@ -1,0 +1,86 @@
+/** Limits of what is fetched and what is sent, with real processes: nothing goes faster, and who waits for it is told why. */
+import { expect } from 'chai';
+import { randomFillSync } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Cast } from '../support/cast.js';
+import type { Person } from '../support/cast.js';
+
+const MIB = 1024 * 1024;
+const SIZE = 6 * MIB + 333;
+/** MiB a second. */
+const LIMIT = 3;
+/** Seconds that so many bytes take at least: a second's worth, and the last block, may have gone at once. */
+const leastSeconds = (bytes: number): number => (bytes - MIB) / (LIMIT * MIB) - 1;
+
+interface Why {
+  readonly reasons: readonly { code: string; user?: string; text: string }[];
+}
+
+describe('limits of rates', function () {
+  this.timeout(60_000);
+  let cast: Cast;
+  let people: Person[];
+  const bytes = randomFillSync(Buffer.alloc(SIZE));
+
+  const begin = async (settings: NodeJS.ProcessEnv): Promise<void> => {
+    cast = new Cast({ alice: 'a', bob: 'b', carol: 'c' });
+    await cast.start();
+    const alice = cast.person('alice', 'a', settings);
+    people = [alice, cast.person('bob', 'b'), cast.person('carol', 'c')];
+    for (const name of ['bob.bin', 'carol.bin']) {
+      writeFileSync(join(alice.folder, name), bytes);
+      await alice.ok('register', name, '3');
+    }
+  };
+  afterEach(() => cast.close());
+
+  const seconds = async (act: () => Promise<unknown>): Promise<number> => {
+    const since = performance.now();
+    await act();
+    return (performance.now() - since) / 1000;
+  };
+  /** The first reason with this code that `why` gives while it goes on; undefined when there is none. */
+  const reasonIn = async (person: Person, file: string, code: string, going: Promise<unknown>): Promise<unknown> => {
+    let over = false;
+    void going.finally(() => (over = true));
+    const isOver = (): boolean => over;
+    while (!isOver()) {
+      const { reasons } = (await person.ok('why', file)) as unknown as Why;
+      const found = reasons.find((each) => each.code === code);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  const arrived = (person: Person, file: string): boolean => readFileSync(join(person.folder, file)).equals(bytes);
+
+  it('--upload-limit holds for all whom an agent sends to together', async () => {
+    await begin({ PARLEY_UPLOAD_LIMIT: `${LIMIT}M` });
+    const [, bob, carol] = people as [Person, Person, Person];
+    await Promise.all([bob.ok('login'), carol.ok('login')]);
+    const took = await seconds(async () => {
+      const toBob = bob.ok('download', 'bob.bin');
+      const toCarol = carol.ok('download', 'carol.bin');
+      expect(await reasonIn(bob, 'bob.bin', 'RATE_LIMIT', toBob)).to.include({ user: 'alice' });
+      await Promise.all([toBob, toCarol]);
+    });
+    expect(took).to.be.above(leastSeconds(2 * SIZE));
+    expect([arrived(bob, 'bob.bin'), arrived(carol, 'carol.bin')]).to.deep.equal([true, true]);
+  });
+
+  it('--upload-limit-per-link holds for each link, --limit-rate for one download', async () => {
+    await begin({ PARLEY_UPLOAD_LIMIT_PER_LINK: `${LIMIT}M` });
+    const [, bob, carol] = people as [Person, Person, Person];
+    await Promise.all([bob.ok('login'), carol.ok('login')]);
+    expect(await seconds(() => bob.ok('download', 'bob.bin'))).to.be.above(leastSeconds(SIZE));
+    const took = await seconds(async () => {
+      const slow = carol.ok('download', 'carol.bin', '--limit-rate', `${LIMIT}M`);
+      const reason = (await reasonIn(carol, 'carol.bin', 'RATE_LIMIT', slow)) as Why['reasons'][number];
+      expect(reason.text).to.match(/--limit-rate|alice limits/);
+      await slow;
+    });
+    expect(took).to.be.above(leastSeconds(SIZE));
+    expect(await carol.refused('download', 'bob.bin', '--limit-rate', 'fast')).to.equal('2 USAGE');
+    expect(await carol.refused('status', '--upload-limit', 'fast')).to.equal('2 USAGE');
+  });
+});
