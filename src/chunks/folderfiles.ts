@@ -1,5 +1,5 @@
 /** The files of a promised folder, read for hashing and serving: each is looked at around each read, and none that changed is given. */
-import { constants, fstatSync, openSync, read as readCallback } from 'node:fs';
+import { constants, fstatSync, open as openCallback, read as readCallback } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,6 +15,7 @@ import { errnoOf } from './fserrors.js';
 import { OpenFiles } from './openfiles.js';
 import type { OpenFile } from './openfiles.js';
 
+const openFd = promisify(openCallback);
 const readFd = promisify(readCallback);
 
 /** Files that stay open while nobody reads them: those of the blocks that are read next. */
@@ -22,6 +23,7 @@ const KEPT_OPEN = 16;
 /** Files read at once for one block. */
 const READ_AT_ONCE = 4;
 const LOOKED_AT_AT_ONCE = 8;
+const FLAGS = constants.O_RDONLY | noFollow() | nonBlocking();
 const NOT_ASCII = /[\x80-\xff]/;
 /** How long it may take to notice that a path leads to another file; the open one still has the promised bytes. */
 const PATH_CHECK_MS = 100;
@@ -114,8 +116,7 @@ export class FolderFiles implements Readable {
     this.#root = root;
     this.#layout = layout;
     this.#placed = placed;
-    const flags = constants.O_RDONLY | noFollow() | nonBlocking();
-    this.#open = new OpenFiles(KEPT_OPEN, (number) => openSync(this.#path(number), flags));
+    this.#open = new OpenFiles(KEPT_OPEN);
   }
 
   /** @throws FileChanged when a file is missing or not what it was, before or during the read */
@@ -139,9 +140,7 @@ export class FolderFiles implements Readable {
     const identity = this.#placed[number]?.identity;
     let file: OpenFile | undefined;
     try {
-      // Also brings what opening needs into memory: opening a file on this thread then waits for no disk.
-      if (!this.#open.has(number)) await this.#checkPath(path, identity);
-      file = this.#open.take(number);
+      file = this.#open.take(number) ?? this.#open.takeOpened(number, await openFd(path, FLAGS, 0));
       if (performance.now() - file.checkedAt > PATH_CHECK_MS) {
         await this.#checkPath(path, identity);
         file.checkedAt = performance.now();

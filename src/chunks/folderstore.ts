@@ -8,6 +8,7 @@ import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { randomBytes } from 'node:crypto';
 import { ParleyError } from '../protocol/errors.js';
+import { blake3 } from './digest.js';
 import { eachOf } from './each.js';
 import { identityOf, noFollow, nonBlocking } from './files.js';
 import type { FileIdentity } from './files.js';
@@ -16,7 +17,9 @@ import { segmentsOf } from './folderlayout.js';
 import type { FolderLayout, Segment } from './folderlayout.js';
 import { errnoOf } from './fserrors.js';
 import { OpenFiles } from './openfiles.js';
+import type { OpenFile } from './openfiles.js';
 import { syncFolder } from './publish.js';
+import { isSettled } from './store.js';
 import type { PartStore } from './store.js';
 
 const readFd = promisify(readCallback);
@@ -27,6 +30,7 @@ const syncFd = promisify(fdatasync);
 const KEPT_OPEN = 64;
 /** Files and folders synced at once: the disk takes them together, and a thread of the pool is left for what cannot wait. */
 const SYNCED_AT_ONCE = 3;
+const FLAGS = constants.O_RDWR | noFollow() | nonBlocking();
 /** Files made before others have their turn: a few ms. */
 const MADE_PER_TURN = 200;
 
@@ -61,9 +65,7 @@ export class FolderStore implements PartStore {
     this.#path = path;
     this.#layout = layout;
     this.#own = own;
-    this.#open = new OpenFiles(KEPT_OPEN, (number) =>
-      openSync(this.#pathOf(number), constants.O_RDWR | noFollow() | nonBlocking()),
-    );
+    this.#open = new OpenFiles(KEPT_OPEN);
   }
 
   /** Where a file is shorter than it will be, zeros are read. */
@@ -81,7 +83,7 @@ export class FolderStore implements PartStore {
     for (const segment of segmentsOf(this.#layout, position, length)) {
       if (segment.file === undefined) continue;
       const { number } = segment.file;
-      const file = this.#open.take(number);
+      const file = this.#take(number);
       try {
         for (let done = 0; done < segment.length;) {
           const from = start + segment.start + done;
@@ -100,7 +102,7 @@ export class FolderStore implements PartStore {
     for (const segment of segmentsOf(this.#layout, position, bytes.length)) {
       if (segment.file === undefined) continue;
       const { number } = segment.file;
-      const file = this.#open.take(number);
+      const file = this.#take(number);
       try {
         for (let done = 0; done < segment.length;) {
           done += writeSync(file.fd, bytes, segment.start + done, segment.length - done, segment.at + done);
@@ -118,7 +120,7 @@ export class FolderStore implements PartStore {
     try {
       await this.#syncNames();
       await eachOf(numbers, SYNCED_AT_ONCE, async (number) => {
-        const file = this.#open.take(number);
+        const file = this.#take(number);
         await syncFd(file.fd).finally(() => this.#open.give(file));
       });
       // What is read next is what stands at the paths then.
@@ -149,6 +151,20 @@ export class FolderStore implements PartStore {
       return folderIdentity(this.#layout, found);
     const reason = 'another program replaced a file in it or changed its length';
     throw new ParleyError('DISK_FULL', { path: this.#path, reason });
+  }
+
+  /** Of all its files. Waits until a later write to any of them would show in it. */
+  async stamp(): Promise<string | undefined> {
+    for (;;) {
+      const lines = [`${this.#own.dev} ${this.#own.ino}`];
+      let newestNs = 0n;
+      await this.#lookAtAll((_, { size, mtimeNs, ctimeNs, ino }) => {
+        lines.push(`${size} ${mtimeNs} ${ctimeNs} ${ino}`);
+        if (ctimeNs > newestNs) newestNs = ctimeNs;
+      });
+      if (!(await this.isInPlace())) return undefined;
+      if (await isSettled(newestNs)) return blake3(Buffer.from(lines.join('\n'))).toString('hex');
+    }
   }
 
   async isInPlace(): Promise<boolean> {
@@ -192,7 +208,7 @@ export class FolderStore implements PartStore {
   }
 
   async #readSegment(number: number, { at, length }: Segment, target: Uint8Array, start: number): Promise<void> {
-    const file = this.#open.take(number);
+    const file = this.#take(number);
     try {
       let done = 0;
       while (done < length) {
@@ -211,6 +227,10 @@ export class FolderStore implements PartStore {
       see(number, lstatSync(this.#pathOf(number), { bigint: true }));
       if (number % MADE_PER_TURN === MADE_PER_TURN - 1) await setImmediate();
     }
+  }
+
+  #take(number: number): OpenFile {
+    return this.#open.take(number) ?? this.#open.takeOpened(number, openSync(this.#pathOf(number), FLAGS));
   }
 
   #pathOf(number: number): string {

@@ -13,27 +13,35 @@ export interface OpenFile {
 
 export class OpenFiles {
   readonly #keep: number;
-  readonly #open: (number: number) => number;
   /** By the number of the file; the one used last at the end. */
   readonly #files = new Map<number, OpenFile>();
   #closed = false;
 
-  /** `open` opens file number so-and-so on this thread; `keep` files stay open while nobody uses them. */
-  constructor(keep: number, open: (number: number) => number) {
+  /** `keep` files stay open while nobody uses them. */
+  constructor(keep: number) {
     this.#keep = keep;
-    this.#open = open;
   }
 
-  has(number: number): boolean {
-    return this.#files.has(number);
-  }
-
-  /** The file, to be given back. @throws what opening it does; ParleyError CANCELLED after `close` */
-  take(number: number): OpenFile {
-    if (this.#closed) throw new ParleyError('CANCELLED');
-    const file = this.#files.get(number) ?? { fd: this.#open(number), checkedAt: performance.now(), users: 0 };
+  /** File number so-and-so when it is open, to be given back. */
+  take(number: number): OpenFile | undefined {
+    const file = this.#closed ? undefined : this.#files.get(number);
+    if (file === undefined) return undefined;
     file.users += 1;
     this.#files.delete(number);
+    this.#files.set(number, file);
+    return file;
+  }
+
+  /**
+   * As `take`, of a file that was just opened; owns `fd`, which is closed when somebody else was faster.
+   * @throws ParleyError CANCELLED after `close`
+   */
+  takeOpened(number: number, fd: number): OpenFile {
+    const other = this.take(number);
+    if (other !== undefined || this.#closed) closeSync(fd);
+    if (other !== undefined) return other;
+    if (this.#closed) throw new ParleyError('CANCELLED');
+    const file = { fd, checkedAt: performance.now(), users: 1 };
     this.#files.set(number, file);
     return file;
   }
@@ -49,7 +57,7 @@ export class OpenFiles {
     this.#shrink(0);
   }
 
-  /** Opens no more, and closes each file when nobody uses it. May be called again. */
+  /** Closes each file when nobody uses it, and takes no more. May be called again. */
   close(): void {
     this.#closed = true;
     this.#shrink(0);

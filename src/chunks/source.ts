@@ -4,11 +4,9 @@ import { stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
-import { loadXxHash64 } from './digest.js';
-import { fileIdentity, identityOf, openRegular, readFully, readSpans, sameIdentity, stablePass } from './files.js';
+import { identityOf, openRegular, readFully, sameIdentity } from './files.js';
 import type { FileIdentity } from './files.js';
-import type { PassOptions } from './manifest.js';
-import { blockPlace, planChunks, spansOf } from './plan.js';
+import { blockPlace } from './plan.js';
 import type { Plan } from './plan.js';
 
 /** What a source is opened by: where the file is, what it was when it was hashed, and how it is cut. */
@@ -113,58 +111,6 @@ export class Source {
  */
 export function openSource(options: SourceOptions): Promise<Source> {
   return Source.open(options);
-}
-
-/** What an index of shares keeps of a file; `xxHash64` (16 hex digits) from `quickHash`, when there was time for it. */
-export interface RememberedFile {
-  readonly identity: FileIdentity;
-  readonly xxHash64?: string | undefined;
-}
-
-/**
- * `unchanged`: size, time and number are those remembered. `touched`: they are not, but the bytes are; remember the new identity.
- * `unsure`: no xxHash64 was remembered, so only a new manifest can tell. `missing`: no regular file that can be read is there.
- */
-export type QuickCheck =
-  | { readonly state: 'unchanged' | 'changed' | 'missing' | 'unsure' }
-  | { readonly state: 'touched'; readonly identity: FileIdentity };
-
-/** Whether a file is still the remembered one, by a stat and, where that is not enough, one pass at the disk's speed. */
-export async function quickCheck(
-  path: string,
-  remembered: RememberedFile,
-  options: PassOptions = {},
-): Promise<QuickCheck> {
-  try {
-    const identity = await fileIdentity(path);
-    if (sameIdentity(identity, remembered.identity)) return { state: 'unchanged' };
-    if (identity.sizeBytes !== remembered.identity.sizeBytes) return { state: 'changed' };
-    if (remembered.xxHash64 === undefined) return { state: 'unsure' };
-    const now = await quickHash(path, options);
-    const same = now.xxHash64 === remembered.xxHash64;
-    return same ? { state: 'touched', identity: now.identity } : { state: 'changed' };
-  } catch (error) {
-    if (error instanceof ParleyError && error.code === 'FILE_MISSING') return { state: 'missing' };
-    throw error;
-  }
-}
-
-/**
- * The xxHash64 of a file, to be remembered: against accidents only, never for trust.
- * @throws ParleyError FILE_MISSING
- */
-export async function quickHash(path: string, options: PassOptions = {}): Promise<Required<RememberedFile>> {
-  const xxHash64 = await loadXxHash64();
-  const { identity, result } = await stablePass(path, options.signal, async (file, { sizeBytes }) => {
-    const state = xxHash64.create();
-    for await (const { span, bytes } of readSpans(file, spansOf(planChunks(sizeBytes, 1)), options.signal)) {
-      if (bytes.length < span.length) return undefined;
-      state.update(bytes);
-      options.onProgress?.(span.offset + span.length, sizeBytes);
-    }
-    return state.digest().toString(16).padStart(16, '0');
-  });
-  return { identity, xxHash64: result };
 }
 
 function gone(path: string, chunk: number, cause?: unknown): ParleyError {

@@ -74,9 +74,15 @@ export function fileStore(path: string, file: FileHandle, sizeBytes: number): Pa
 async function stampOf(file: FileHandle): Promise<string> {
   for (;;) {
     const { size, mtimeNs, ctimeNs, ino } = await file.stat({ bigint: true });
-    const age = Date.now() - Number(ctimeNs / 1_000_000n);
-    // A clock that was set back since is not waited for.
-    if (age >= SETTLE_MS || age < 0) return [size, mtimeNs, ctimeNs, ino].join(' ');
-    await sleep(SETTLE_MS - age);
+    if (await isSettled(ctimeNs)) return [size, mtimeNs, ctimeNs, ino].join(' ');
   }
+}
+
+/** Whether a change after this time would show in a later one; else waits until that may be so. */
+export async function isSettled(changedNs: bigint): Promise<boolean> {
+  const age = Date.now() - Number(changedNs / 1_000_000n);
+  // A clock that was set back since is not waited for.
+  if (age >= SETTLE_MS || age < 0) return true;
+  await sleep(SETTLE_MS - age);
+  return false;
 }

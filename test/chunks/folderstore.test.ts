@@ -1,13 +1,17 @@
 import { expect } from 'chai';
 import {
+  chmodSync,
+  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -97,6 +101,44 @@ describe('chunks/folderstore', () => {
     await third.finish();
     await third.close();
     expect(listTree(at('t'))).to.deep.equal(listTree(at('f')));
+  });
+
+  it('believes what it is as it was left in good order, and reads again what was touched', async () => {
+    const first = await open();
+    await fetchInto(first, [0, 1, 3]);
+    await first.close();
+    let readAgain = 0;
+    const openLooking = async (): Promise<number[]> => {
+      readAgain = 0;
+      const part = await open({ onProgress: (done: number) => (readAgain = done) });
+      const missing = part.missing();
+      await part.close();
+      return missing;
+    };
+    const missing = await openLooking();
+    expect(missing).to.not.include.members([0]);
+    expect(readAgain, 'nothing was touched').to.equal(0);
+    const at3 = join(at('t.part'), 'b', 'ü.txt');
+    const changes = [
+      () => utimesSync(at3, 1, 1),
+      () => chmodSync(at3, 0o755),
+      () => {
+        rmSync(at3);
+        writeFileSync(at3, '');
+      },
+      () => {
+        cpSync(at('t.part'), at('copy'), { recursive: true });
+        rmSync(at('t.part'), { recursive: true });
+        renameSync(at('copy'), at('t.part'));
+      },
+    ];
+    for (const change of changes) {
+      change();
+      expect(await openLooking()).to.deep.equal(missing);
+      expect(readAgain).to.be.greaterThan(0);
+      await openLooking();
+      expect(readAgain, 'it was left in good order again').to.equal(0);
+    }
   });
 
   it('finds a byte that was spoilt on disk before it has its name', async () => {

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { open, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { buildManifest } from '../../src/chunks/manifest.js';
 import { blockPlace } from '../../src/chunks/plan.js';
-import { openSource, quickCheck, quickHash } from '../../src/chunks/source.js';
+import { openSource } from '../../src/chunks/source.js';
 import type { Source } from '../../src/chunks/source.js';
 import { bytesOf, MIB, refusalOf, useFolder } from './support.js';
 
@@ -110,33 +110,5 @@ describe('chunks/source', () => {
     const read = source.read(0, Buffer.alloc(MIB)).catch((error: unknown) => error);
     await Promise.all([source.close(), source.close(), read]);
     expect((await refusalOf(source.read(0, Buffer.alloc(MIB)))).code).to.equal('CHUNK_GONE');
-  });
-
-  describe('quickCheck', () => {
-    it('trusts a stat that is the remembered one', async () => {
-      const remembered = await quickHash(at('f'));
-      expect(await quickCheck(at('f'), remembered)).to.deep.equal({ state: 'unchanged' });
-    });
-
-    it('reads a file whose stat is another, and tells a touch from an edit', async () => {
-      const remembered = await quickHash(at('f'));
-      await utimes(at('f'), 1, 1);
-      const check = await quickCheck(at('f'), remembered);
-      expect(check.state).to.equal('touched');
-      expect(check).to.have.deep.property('identity', (await quickHash(at('f'))).identity);
-
-      expect(await quickCheck(at('f'), { identity: remembered.identity })).to.deep.equal({ state: 'unsure' });
-      await writeFile(at('f'), bytesOf(OLD.length, 2));
-      expect(await quickCheck(at('f'), remembered)).to.deep.equal({ state: 'changed' });
-      await truncate(at('f'), 5);
-      expect(await quickCheck(at('f'), remembered)).to.deep.equal({ state: 'changed' });
-      await rm(at('f'));
-      expect(await quickCheck(at('f'), remembered)).to.deep.equal({ state: 'missing' });
-    });
-
-    it('hashes an empty file, too', async () => {
-      await writeFile(at('empty'), '');
-      expect((await quickHash(at('empty'))).xxHash64).to.equal('ef46db3751d8e999');
-    });
   });
 });

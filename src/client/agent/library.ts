@@ -16,7 +16,6 @@ import type { WholeFile, Holding, PartHolding, WholeHolding } from './holding.js
 import type { Log } from './log.js';
 import { fetchManifest } from './manifests.js';
 import type { Session } from './session.js';
-import { QuickHashes } from './quickhashes.js';
 import { looksTheSame, reopenPart, stillThere, wholeShare } from './sharecheck.js';
 import type { ShareIndex, ShareRecord, WholeRecord } from './shareindex.js';
 import { ShareStores } from './sharestores.js';
@@ -40,7 +39,6 @@ export class Library implements Shares {
   readonly #options: LibraryOptions;
   readonly #stores: ShareStores;
   readonly #announcer: Announcer;
-  readonly #hashes: QuickHashes;
   /** By path. */
   readonly #holdings = new Map<string, Holding>();
   readonly #stopped = new AbortController();
@@ -56,12 +54,6 @@ export class Library implements Shares {
       session: options.session,
       statement: (file) => this.#statement(file),
       onRefused: (file, error) => void this.#onRefused(file, error),
-    });
-    this.#hashes = new QuickHashes({
-      clock: options.clock,
-      isCurrent: (record) => this.#holdings.get(record.path)?.record === record,
-      keep: (before, hashed) => this.#replace(before, hashed),
-      onError: (thrown) => this.#complain(thrown),
     });
   }
 
@@ -118,7 +110,6 @@ export class Library implements Shares {
     const before = this.#holdings.get(path);
     this.#holdWhole(record);
     if (before !== undefined) await closeHolding(before);
-    if (layout === undefined) this.#hashes.later(record);
   }
 
   /** What is in a folder that is held here, in whole or in part. */
@@ -194,7 +185,6 @@ export class Library implements Shares {
     this.#cancelSweep();
     this.#stopped.abort();
     await this.#started;
-    await this.#hashes.close();
     await Promise.all([...this.#holdings.values()].map(closeHolding));
     this.#holdings.clear();
     await this.#options.index.close();
@@ -230,7 +220,6 @@ export class Library implements Shares {
     }
     if (found !== record) await this.#options.index.put(found);
     this.#holdWhole(found);
-    if (found.indexBytes === undefined) this.#hashes.later(found);
   }
 
   async #refindPart(record: ShareRecord): Promise<void> {
@@ -270,13 +259,6 @@ export class Library implements Shares {
     } finally {
       await share.close();
     }
-  }
-
-  /** Knows more of a file than before. */
-  async #replace(before: WholeRecord, after: WholeRecord): Promise<void> {
-    const holding = this.#holdings.get(before.path);
-    if (holding?.kind === 'whole' && holding.record === before) holding.record = after;
-    await this.#options.index.put(after);
   }
 
   async #withdraw(record: WholeRecord): Promise<void> {

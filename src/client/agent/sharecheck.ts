@@ -9,7 +9,7 @@ import type { Part } from '../../chunks/part.js';
 import { partPaths } from '../../chunks/partfiles.js';
 import { planChunks } from '../../chunks/plan.js';
 import type { Plan } from '../../chunks/plan.js';
-import { openSource, quickCheck } from '../../chunks/source.js';
+import { openSource } from '../../chunks/source.js';
 import type { Clock } from '../../protocol/clock.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { FolderIndexes } from './folderindexes.js';
@@ -31,18 +31,15 @@ export async function stillThere(
 ): Promise<WholeRecord | undefined> {
   const { digests } = stores;
   if (record.indexBytes !== undefined) return folderStillThere(record, stores, signal);
-  const { path, root, chunks, sizeBytes } = record;
-  const check = await quickCheck(path, record.state, { signal });
-  if (check.state === 'changed' || check.state === 'missing') return undefined;
-  const known = check.state !== 'unsure' && (await digests.isGood(root, planChunks(sizeBytes, chunks)));
-  if (known && check.state === 'unchanged') return record;
-  if (known && check.state === 'touched') {
-    return { ...record, state: { ...record.state, identity: check.identity } };
-  }
+  const { path, root, chunks, sizeBytes, state } = record;
+  const identity = await fileIdentity(path).catch(missing);
+  if (identity?.sizeBytes !== sizeBytes) return undefined;
+  const isSame = sameIdentity(identity, state.identity);
+  if (isSame && (await digests.isGood(root, planChunks(sizeBytes, chunks)))) return record;
   const built = await buildManifest(path, chunks, { signal });
   if (built.manifest.root !== root) return undefined;
   await digests.put(root, built.blockDigests);
-  return { ...record, state: { ...record.state, identity: built.identity } };
+  return { ...record, state: { ...state, identity: built.identity } };
 }
 
 async function folderStillThere(

@@ -26,8 +26,6 @@ const record = z.object({
       kind: z.literal('whole'),
       /** By what the file or folder is recognised without reading it. */
       identity: z.object({ sizeBytes, mtimeNs: z.string(), ino: z.string() }),
-      /** 16 hex digits; absent until there was time for it. */
-      xxHash64: z.string().optional(),
     }),
     z.object({ kind: z.literal('part') }),
   ]),
