@@ -194,10 +194,8 @@ export class Outbox {
       expected !== undefined ||
       this.#stopped.signal.aborted ||
       session.state.kind !== 'online';
-    if (session.state.kind !== 'online') {
-      session.hurry();
-      return { kind: 'unanswered', error: awayFrom(session.state) };
-    }
+    await session.hurry();
+    if (session.state.kind !== 'online') return { kind: 'unanswered', error: awayFrom(session.state) };
     for (;;) {
       for (let entry = next(); entry !== undefined && flying.size < WINDOW && !isStopped(); entry = next()) {
         const flight = this.#transmit(entry).then((refusal) => {

@@ -1,6 +1,7 @@
 /** Private messages on their way: one at a time to each user, over one link after another until it is kept there, or too late. */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../protocol/clock.js';
+import { pause } from '../../protocol/clock.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { ErrorCode } from '../../protocol/errors.js';
 import { KeyedTurns, untilAborted } from '../../protocol/turns.js';
@@ -8,7 +9,6 @@ import { nameKey } from '../../protocol/values.js';
 import type { PrivateChat, PrivateMessage } from '../../p2p/privatechat.js';
 import { TAKE_UP_MS } from './outboxentries.js';
 import { RETRY_PAUSES_MS, TRY_DEADLINE_MS } from './retry.js';
-import { pause } from './waiting.js';
 
 /**
  * How long a private message is tried, in milliseconds from the command on: a reconnect at both ends, less than a face waits for

@@ -1,6 +1,7 @@
 /** The user's session with the server: login, reconnect and resume, calls that are tried again. */
 import type { Identity } from '../../protocol/certificate.js';
 import type { Clock } from '../../protocol/clock.js';
+import { pause } from '../../protocol/clock.js';
 import type { CommandSpec, ParamsIn, ResultOf } from '../../protocol/command.js';
 import { serverCommands } from '../../protocol/commands/server.js';
 import type { SessionStart } from '../../protocol/commands/server/login.js';
@@ -18,11 +19,13 @@ import type { Address } from './address.js';
 import type { Log } from './log.js';
 import { TRY_DEADLINE_MS, withRetries } from './retry.js';
 import { connectServer, unreachable } from './serverlink.js';
-import { aborted, pause } from './waiting.js';
+import { aborted, within } from './waiting.js';
 
 /** First and longest pause before the next attempt to reconnect. */
 const MIN_BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 10_000;
+/** How long somebody waits for one try: a server that can be reached answers sooner. */
+const HURRY_MS = 1_000;
 /** How long logging out waits for the server. */
 const GOODBYE_MS = 2_000;
 /** Refusals after which resuming is pointless. */
@@ -86,6 +89,8 @@ export class Session {
   #state: SessionState = { kind: 'out' };
   /** Ends the pause before the next try to come back. */
   #endPause: () => void = () => undefined;
+  /** Resolves when that try is over. */
+  #tried = deferred<void>();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -143,9 +148,9 @@ export class Session {
     let before = false;
     const { signal = this.#stopped.signal } = options;
     return withRetries(
-      () => {
+      async () => {
         wasAsked?.(before);
-        this.hurry();
+        await this.hurry();
         before ||= this.#state.kind === 'online';
         return this.call(spec, params, { deadlineMs: TRY_DEADLINE_MS, ...options });
       },
@@ -159,9 +164,14 @@ export class Session {
     );
   }
 
-  /** Somebody waits: while the server is away it is tried at once, for it may be back long before the next try would be due. */
-  hurry(): void {
-    if (this.#state.kind === 'away') this.#endPause();
+  /**
+   * Somebody waits: while the server is away it is tried at once, for it may be back long before the next try would be due. Resolves
+   * when that was tried, or after HURRY_MS.
+   */
+  async hurry(): Promise<void> {
+    if (this.#state.kind !== 'away') return;
+    this.#endPause();
+    await within(HURRY_MS, this.#options.clock, this.#tried.promise);
   }
 
   /** Resolves when the session is on a connection, is over, or the signal aborts. */
@@ -253,6 +263,9 @@ export class Session {
         const error = toParleyError(thrown);
         if (FINAL.has(error.code)) throw error;
         log.debug({ code: error.code, reason: error.message }, 'could not reconnect');
+      } finally {
+        this.#tried.resolve();
+        this.#tried = deferred();
       }
     }
   }

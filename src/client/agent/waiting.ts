@@ -9,20 +9,6 @@ export function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Resolves after `ms`, or when the signal aborts. */
-export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
-  });
-}
-
 /** Resolves when the work is done or has failed, but after `ms` at the latest; the work goes on then. */
 export async function within(ms: number, clock: Clock, work: Promise<unknown>): Promise<void> {
   await new Promise<void>((resolve) => {
