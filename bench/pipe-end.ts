@@ -18,7 +18,8 @@ import { download } from '../src/p2p/download.js';
 import { linkTlsOptions } from '../src/p2p/link.js';
 import { startPeerListener } from '../src/p2p/listener.js';
 import { Pins } from '../src/p2p/pins.js';
-import { Provider, sourceShare } from '../src/p2p/provider.js';
+import { Provider } from '../src/p2p/provider.js';
+import { sourceShare } from '../src/p2p/share.js';
 import type { Digest } from '../src/protocol/values.js';
 
 const MIB = 1024 * 1024;

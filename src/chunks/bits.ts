@@ -11,6 +11,16 @@ export class BitSet {
     this.#bytes = Buffer.alloc(Math.ceil(size / 8));
   }
 
+  /** With all numbers below `size`. */
+  static full(size: number): BitSet {
+    const all = new BitSet(size);
+    all.#bytes.fill(0xff);
+    const spare = all.#bytes.length * 8 - size;
+    if (spare > 0) all.#bytes.writeUInt8(0xff >> spare, all.#bytes.length - 1);
+    all.#count = size;
+    return all;
+  }
+
   /** How many numbers are in it. */
   get count(): number {
     return this.#count;
@@ -36,6 +46,55 @@ export class BitSet {
     return true;
   }
 
+  addRun({ first, count }: BlockRange): void {
+    for (let index = first; index < first + count; index += 1) this.add(index);
+  }
+
+  clear(): void {
+    this.#bytes.fill(0);
+    this.#count = 0;
+  }
+
+  /** Takes out what is in `other`, which is of the same size. */
+  subtract(other: BitSet): void {
+    const rest = [...this.runsWithout(other)];
+    this.clear();
+    for (const run of rest) this.addRun(run);
+  }
+
+  copy(): BitSet {
+    const copy = new BitSet(this.size);
+    this.#bytes.copy(copy.#bytes);
+    copy.#count = this.#count;
+    return copy;
+  }
+
+  /** Of the same size. */
+  equals(other: BitSet): boolean {
+    return this.#count === other.#count && this.#bytes.equals(other.#bytes);
+  }
+
+  /**
+   * The first number, from `from` on and then from 0 on, that is also in `other` and in none of `without`. All are of the same size;
+   * `without` are two at most.
+   */
+  find(from: number, other: BitSet, ...without: BitSet[]): number | undefined {
+    const [mine, theirs] = [this.#bytes, other.#bytes];
+    const [left, right = left] = without.map((each) => each.#bytes);
+    const begin = from < this.size ? from : 0;
+    const start = Math.floor(begin / 8);
+    // The first byte once more at the end, for the bits before `from`.
+    for (let step = 0; step <= mine.length; step += 1) {
+      const at = start + step < mine.length ? start + step : start + step - mine.length;
+      let bits = (mine[at] ?? 0) & (theirs[at] ?? 0);
+      if (bits === 0) continue;
+      bits &= ~((left?.[at] ?? 0) | (right?.[at] ?? 0));
+      if (step === 0) bits &= 0xff << (begin % 8);
+      if (bits !== 0) return at * 8 + 31 - Math.clz32(bits & -bits);
+    }
+    return undefined;
+  }
+
   /** A copy of the bitmap. */
   toBytes(): Buffer {
     return Buffer.from(this.#bytes);
@@ -51,6 +110,27 @@ export class BitSet {
       if (next > first) yield { first, count: next - first };
       first = next + 1;
     }
+  }
+
+  /** The numbers that are in the set and not in `other`, as runs in order. */
+  *runsWithout(other: BitSet): Generator<BlockRange, void, void> {
+    let next = 0;
+    while (next < this.size) {
+      const first = this.#findWithout(next, other);
+      if (first === undefined) return;
+      next = first + 1;
+      while (next < this.size && this.has(next) && !other.has(next)) next += 1;
+      yield { first, count: next - first };
+    }
+  }
+
+  #findWithout(from: number, other: BitSet): number | undefined {
+    for (let at = Math.floor(from / 8); at < this.#bytes.length; at += 1) {
+      let bits = (this.#bytes[at] ?? 0) & ~(other.#bytes[at] ?? 0);
+      if (at * 8 < from) bits &= 0xff << (from % 8);
+      if (bits !== 0) return at * 8 + 31 - Math.clz32(bits & -bits);
+    }
+    return undefined;
   }
 
   #flip(index: number): void {

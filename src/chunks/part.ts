@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
 import type { Manifest } from '../protocol/values.js';
+import type { BitSet } from './bits.js';
 import { Claims } from './claims.js';
 import { chunkCountOf, loadXxHash64, manifestRoot } from './digest.js';
 import type { XxHash64 } from './digest.js';
@@ -120,6 +121,11 @@ export class Part {
 
   hasChunk(chunk: number): boolean {
     return this.#held.hasChunk(chunk);
+  }
+
+  /** The blocks that are held, for reading: it goes on growing. */
+  get heldBlocks(): BitSet {
+    return this.#held.blocks;
   }
 
   /** The chunks that are held whole, as the bitmap that travels. */

@@ -6,8 +6,7 @@ import type { Digest } from '../protocol/values.js';
 import { askBlock, askDigests } from './fetch.js';
 import type { Answer } from './fetch.js';
 import type { Holder, HolderLink } from './holders.js';
-import type { Ledger } from './ledger.js';
-import type { BlockRef } from './picker.js';
+import type { BlockRef, Ledger } from './ledger.js';
 
 export interface CheckedOptions {
   readonly file: string;

@@ -5,7 +5,9 @@
 import { setMaxListeners } from 'node:events';
 import PQueue from 'p-queue';
 import { runsOf } from '../chunks/bits.js';
+import type { BitSet } from '../chunks/bits.js';
 import type { Part } from '../chunks/part.js';
+import { blocksOfChunk } from '../chunks/plan.js';
 import { systemClock } from '../protocol/clock.js';
 import type { Clock } from '../protocol/clock.js';
 import { ParleyError, toParleyError } from '../protocol/errors.js';
@@ -13,23 +15,23 @@ import type { Manifest } from '../protocol/values.js';
 import { BlockWriter } from './blockwriter.js';
 import { CheckedBlocks } from './checked.js';
 import type { DownloadView } from './diagnosis.js';
-import { askHeld, numbersIn } from './fetch.js';
+import { Finding } from './finding.js';
+import type { Located } from './finding.js';
 import { Holders } from './holders.js';
 import type { Holder, HolderLink } from './holders.js';
 import { Ledger } from './ledger.js';
 import type { DownloadProgress } from './ledger.js';
 import { Picker } from './picker.js';
-import type { BlockRef } from './picker.js';
 import { RateLimit } from './rate.js';
 
 /** Holders asked at once unless the user says otherwise. */
 export const DEFAULT_JOBS = 8;
-/** Blocks on the wire, being checked or being written in all: 32 MiB at most, whatever the number of holders and the disk's speed. */
-export const MAX_BLOCKS_UNDER_WAY = 32;
+/** Bytes of blocks on the wire, being checked or being written in all, whatever the number of holders and the disk's speed. */
+export const MAX_BYTES_UNDER_WAY = 32 * 1024 * 1024;
+/** The same in blocks, where they are small. */
+export const MAX_BLOCKS_UNDER_WAY = 512;
 /** Milliseconds between looks at what no event tells: stalls, retries, blocks to overtake. */
 export const TICK_MS = 200;
-/** Milliseconds between questions for new holders and newly held chunks: receivers soon serve each other. */
-export const REFRESH_MS = 1_000;
 /** Milliseconds without any holder to ask after which the download gives up: time for one that restarts to be back. */
 export const NO_HOLDER_GRACE_MS = 5_000;
 /** The same while the server cannot be asked who holds what: time for it to restart. */
@@ -49,8 +51,8 @@ export interface DownloadOptions {
   readonly part: Pick<Part, 'plan' | 'has' | 'hasChunk' | 'missing' | 'learn' | 'blockDigests' | 'write' | 'writeNow'>;
   /** The chunks to fetch; those that are there already cost nothing. */
   readonly chunks: Iterable<number>;
-  /** Who holds what now (`locate` of the server); may fail while the server is away. `bitmap` is base64. */
-  readonly locate: (signal: AbortSignal) => Promise<readonly { readonly user: string; readonly bitmap: string }[]>;
+  /** Who holds what now (`locate` of the server); may fail while the server is away. */
+  readonly locate: (signal: AbortSignal) => Promise<readonly Located[]>;
   /** Introduces and dials; the link belongs to the download from then on. */
   readonly connect: (user: string, signal: AbortSignal) => Promise<HolderLink>;
   readonly signal?: AbortSignal | undefined;
@@ -64,8 +66,11 @@ export interface DownloadOptions {
   readonly onReport?: (user: string, chunk: number, code: 'HASH_MISMATCH' | 'CHUNK_GONE') => void;
   /** Called a few times a second. */
   readonly onProgress?: (progress: DownloadProgress) => void;
-  /** Called once, before anything is asked for: what shows how it stands. */
-  readonly onBegun?: (view: () => Promise<DownloadView>) => void;
+  /** Called once, before anything is asked for: what shows how it stands, and which blocks are on their way, ascending. */
+  readonly onBegun?: (running: {
+    readonly view: () => Promise<DownloadView>;
+    readonly coming: () => readonly number[];
+  }) => void;
   readonly clock?: Clock;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
@@ -95,53 +100,60 @@ class Download {
   readonly #ledger: Ledger;
   readonly #picker: Picker;
   readonly #holders: Holders;
+  readonly #finding: Finding;
   readonly #limit: RateLimit | undefined;
   readonly #checked: CheckedBlocks;
   readonly #writer: BlockWriter;
-  /** Room for blocks that nobody uses now: never more than MAX_BLOCKS_UNDER_WAY. */
+  /** Room for blocks that nobody uses now: never more than MAX_BYTES_UNDER_WAY. */
   readonly #slots: Buffer[] = [];
+  #bytesUnderWay = 0;
   #fatal: ParleyError | undefined;
   #wake: () => void = () => undefined;
-  /** When to ask next who holds what; not while it is being asked. */
-  #refreshAt: number;
-  #refreshing = false;
-  /** The bitmap last told of each holder: most are told again unchanged, and taking one in costs some MB with many chunks. */
-  readonly #told = new Map<string, Buffer>();
-  /** What the last question for holders failed with. */
-  #locateError: ParleyError | undefined;
   /** When there was last somebody to ask. */
   #hopeAt: number;
 
   constructor(options: DownloadOptions) {
-    const { part, limitRate } = options;
+    const { part, manifest, limitRate, file, locate, random = Math.random } = options;
+    const { blocks } = part.plan;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     // Every link that is made or asked listens to it: no leak.
-    setMaxListeners(0, this.#abort.signal);
-    this.#refreshAt = this.#hopeAt = this.#clock.monotonicMs();
+    const { signal } = this.#abort;
+    setMaxListeners(0, signal);
+    this.#hopeAt = this.#clock.monotonicMs();
     this.#limit = limitRate === undefined ? undefined : new RateLimit(limitRate, this.#clock);
     this.#ledger = new Ledger(part, options.chunks, this.#clock);
-    const { file, manifest } = options;
     this.#checked = new CheckedBlocks({ file, root: manifest.root, part, ledger: this.#ledger });
     this.#writer = new BlockWriter(part, this.#clock);
     this.#picker = new Picker({
-      wanted: this.#ledger.wanted,
-      blocksOf: (chunk) => this.#ledger.blocksOf(chunk),
-      bytesOf: (ref) => this.#ledger.bytesOf(ref),
-      isHeld: (ref) => this.#ledger.isHeld(ref),
-      random: options.random ?? Math.random,
+      blocks,
+      wanted: numbersOf(this.#ledger.missing),
+      bytesOf: (block) => this.#ledger.bytesOf(block),
+      random,
     });
     this.#holders = new Holders({
       clock: this.#clock,
+      random,
+      blocks,
       jobs: options.jobs ?? DEFAULT_JOBS,
       connect: options.connect,
-      signal: this.#abort.signal,
-      onLinked: (holder) => {
-        this.#picker.offer(holder.user, holder.chunks);
-        this.#pump();
-      },
+      signal,
+      onLinked: (holder) => this.#finding.watch(holder),
       onLost: (holder) => {
         this.#picker.remove(holder.user);
+        this.#pump();
+      },
+    });
+    this.#finding = new Finding({
+      root: manifest.root,
+      plan: part.plan,
+      clock: this.#clock,
+      holders: this.#holders,
+      picker: this.#picker,
+      locate,
+      signal,
+      onNews: () => {
+        this.#holders.linkMore(this.#ledger.missing);
         this.#pump();
       },
     });
@@ -150,7 +162,7 @@ class Download {
   async run(): Promise<DownloadResult> {
     const { signal } = this.#options;
     const stop = (): void => this.#fail(new ParleyError('CANCELLED', {}, { cause: signal?.reason }));
-    this.#options.onBegun?.(() => this.#view());
+    this.#options.onBegun?.({ view: () => this.#view(), coming: () => this.#picker.underWay });
     if (signal?.aborted === true) stop();
     signal?.addEventListener('abort', stop, { once: true });
     try {
@@ -172,20 +184,17 @@ class Download {
 
   async #view(): Promise<DownloadView> {
     const { sizeBytes, bytes, rate } = this.#ledger.progress([]);
-    const held = new Set(
-      this.#holders.all.flatMap(({ state, chunks }) => (state.kind === 'dropped' ? [] : [...chunks])),
-    );
-    const unheld = [...this.#ledger.wanted].filter((chunk) => !held.has(chunk)).sort((a, b) => a - b);
-    const isWanted = (chunk: number): boolean => this.#ledger.wanted.has(chunk);
+    const unheld = this.#ledger.missing.copy();
+    for (const { state, held } of this.#holders.all) if (state.kind !== 'dropped') unheld.subtract(held);
     return {
       file: this.#options.file,
       sizeBytes,
       bytes,
       rate,
-      unheld,
+      unheld: this.#ledger.chunksOf(unheld),
       isLimited: this.#limit?.isHolding ?? false,
-      locateError: this.#locateError,
-      holders: await this.#holders.views(isWanted, this.#abort.signal),
+      locateError: this.#finding.error,
+      holders: await this.#holders.views(this.#ledger.missing, this.#abort.signal),
     };
   }
 
@@ -211,61 +220,21 @@ class Download {
       (holder) => this.#picker.isReplaceable(holder.user),
       ({ user }) => new ParleyError('PEER_UNREACHABLE', { user, reason: 'it stopped sending' }),
     );
-    this.#refreshHolders();
-    this.#linkMore();
+    this.#finding.refresh();
+    this.#holders.linkMore(this.#ledger.missing);
     this.#pump();
     this.#giveUpWithoutHolders();
     this.#options.onProgress?.(this.#ledger.progress(this.#holders.all));
   }
 
-  #linkMore(): void {
-    this.#holders.linkMore(
-      (chunk) => this.#ledger.wanted.has(chunk),
-      ({ user }) => this.#picker.flyingFrom(user).length === 0,
-    );
-  }
-
-  /** Asks the server for holders, and those who are linked for chunks they have finished since: that works without it, too. */
-  #refreshHolders(): void {
-    const now = this.#clock.monotonicMs();
-    if (this.#refreshing || now < this.#refreshAt) return;
-    this.#refreshing = true;
-    const { manifest } = this.#options;
-    const linked = this.#holders.linked.map(async (holder) => {
-      if (holder.state.kind !== 'linked') return;
-      this.#learn(holder.user, await askHeld(holder.state.link.connection, manifest.root, this.#abort.signal));
-    });
-    const located = this.#options.locate(this.#abort.signal).then(
-      (found) => {
-        this.#locateError = undefined;
-        for (const { user, bitmap } of found) this.#learn(user, Buffer.from(bitmap, 'base64'));
-      },
-      (thrown: unknown) => (this.#locateError = toParleyError(thrown)),
-    );
-    void Promise.allSettled([located, ...linked]).then(() => {
-      this.#refreshAt = this.#clock.monotonicMs() + REFRESH_MS;
-      this.#refreshing = false;
-    });
-    void located.then(() => this.#linkMore());
-  }
-
-  #learn(user: string, bitmap: Buffer): void {
-    if (this.#abort.signal.aborted || this.#told.get(user)?.equals(bitmap) === true) return;
-    this.#told.set(user, bitmap);
-    const holder = this.#holders.learn(user, numbersIn(bitmap, this.#options.part.plan.chunks));
-    if (holder.state.kind !== 'linked') return;
-    this.#picker.offer(holder.user, holder.chunks);
-    this.#pump();
-  }
-
   /** Nobody to ask for a while, and nobody on the way: says exactly which chunks are missing. */
   #giveUpWithoutHolders(): void {
     const now = this.#clock.monotonicMs();
-    if (this.#picker.flying > 0 || this.#holders.hopeful) this.#hopeAt = now;
-    const graceMs = this.#locateError === undefined ? NO_HOLDER_GRACE_MS : NO_SERVER_GRACE_MS;
-    if (now - this.#hopeAt < graceMs) return;
-    if (this.#locateError !== undefined) {
-      this.#fail(this.#locateError);
+    if (this.#picker.isWaiting || this.#holders.hopeful) this.#hopeAt = now;
+    const { error } = this.#finding;
+    if (now - this.#hopeAt < (error === undefined ? NO_HOLDER_GRACE_MS : NO_SERVER_GRACE_MS)) return;
+    if (error !== undefined) {
+      this.#fail(error);
       return;
     }
     const { file } = this.#options;
@@ -275,74 +244,84 @@ class Download {
     this.#fail(new ParleyError('NO_HOLDER', { what, file, chunks: chunks.slice(0, MAX_NAMED_CHUNKS), failed }));
   }
 
-  /** Keeps every link busy. */
+  /** Keeps every link busy, the fastest first. */
   #pump(): void {
     const now = this.#clock.monotonicMs();
-    for (const holder of this.#holders.linked) {
+    const rateOf = ({ user }: Holder): number => this.#picker.rateOf(user);
+    for (const holder of [...this.#holders.linked].sort((a, b) => rateOf(b) - rateOf(a))) {
       if (now < holder.pausedUntil) continue;
-      while (this.#queue.size + this.#queue.pending < MAX_BLOCKS_UNDER_WAY && !this.#abort.signal.aborted) {
-        const ref = this.#picker.next(holder.user, now);
-        if (ref === undefined) break;
-        void this.#queue.add(() => this.#fetch(holder, ref));
+      while (this.#hasRoom && !this.#abort.signal.aborted) {
+        const block = this.#picker.next(holder.user, now);
+        if (block === undefined) break;
+        this.#bytesUnderWay += this.#ledger.bytesOf(block);
+        void this.#queue.add(() => this.#fetch(holder, block));
       }
     }
   }
 
+  get #hasRoom(): boolean {
+    const bytes = this.#bytesUnderWay + this.#ledger.largestBlock;
+    return bytes <= MAX_BYTES_UNDER_WAY && this.#queue.size + this.#queue.pending < MAX_BLOCKS_UNDER_WAY;
+  }
+
   /** One block from one holder: asked for, checked, written. Never rejects. */
-  async #fetch(holder: Holder, ref: BlockRef): Promise<void> {
-    const key = requestKey(ref);
+  async #fetch(holder: Holder, block: number): Promise<void> {
     const request = new AbortController();
-    holder.requests.set(key, request);
+    const length = this.#ledger.bytesOf(block);
+    holder.requests.set(block, request);
     try {
       if (this.#abort.signal.aborted) return;
-      const length = this.#ledger.bytesOf(ref);
       await this.#limit?.take(length, request.signal);
       const slot = this.#slots.pop() ?? Buffer.allocUnsafeSlow(this.#ledger.largestBlock);
       const bytes = slot.subarray(0, length);
-      await this.#checked.fetch(holder, ref, bytes, request.signal);
-      this.#picker.received(holder.user, ref, this.#clock.monotonicMs());
+      await this.#checked.fetch(holder, this.#ledger.refOf(block), bytes, request.signal);
+      this.#picker.received(holder.user, block, this.#clock.monotonicMs());
       this.#pump();
-      await this.#keep(holder, ref, bytes);
+      await this.#keep(holder, block, bytes);
       this.#slots.push(slot);
     } catch (thrown) {
-      if (!request.signal.aborted) this.#refused(holder, ref.chunk, toParleyError(thrown));
+      if (!request.signal.aborted) this.#refused(holder, block, toParleyError(thrown));
     } finally {
-      if (holder.requests.get(key) === request) holder.requests.delete(key);
-      this.#picker.failed(holder.user, ref);
+      this.#bytesUnderWay -= length;
+      if (holder.requests.get(block) === request) holder.requests.delete(block);
+      this.#picker.failed(holder.user, block);
       this.#pump();
     }
   }
 
   /** Writes a checked block, and takes it back from whoever else was asked for it. */
-  async #keep(holder: Holder, ref: BlockRef, bytes: Buffer): Promise<void> {
+  async #keep(holder: Holder, block: number, bytes: Buffer): Promise<void> {
     try {
-      await this.#writer.write(this.#ledger.numberOf(ref), bytes);
+      await this.#writer.write(block, bytes);
     } catch (thrown) {
       this.#fail(toParleyError(thrown));
       return;
     }
     holder.failures = 0;
-    const arrival = this.#picker.arrived(holder.user, ref);
-    if (arrival === undefined) return;
-    this.#ledger.note(ref, holder, arrival.chunkComplete);
-    for (const user of arrival.alsoAsked) this.#holders.get(user)?.requests.get(requestKey(ref))?.abort();
-    if (arrival.chunkComplete) this.#options.onChunk?.(ref.chunk);
+    const alsoAsked = this.#picker.arrived(holder.user, block);
+    if (alsoAsked === undefined) return;
+    for (const user of alsoAsked) this.#holders.get(user)?.requests.get(block)?.abort();
+    const chunk = this.#ledger.note(block, holder);
+    if (chunk !== undefined) this.#options.onChunk?.(chunk);
     if (this.#picker.finished) this.#wake();
   }
 
   /** What a holder's refusal means for it. */
-  #refused(holder: Holder, chunk: number, error: ParleyError): void {
+  #refused(holder: Holder, block: number, error: ParleyError): void {
+    const { chunk } = this.#ledger.refOf(block);
     switch (error.code) {
       case 'HASH_MISMATCH':
         this.#holders.drop(holder, error);
         this.#options.onReport?.(holder.user, chunk, 'HASH_MISMATCH');
         return;
-      case 'CHUNK_GONE':
-        holder.gone.add(chunk);
-        holder.chunks.delete(chunk);
-        this.#picker.withdraw(holder.user, chunk);
+      case 'CHUNK_GONE': {
+        if (holder.gone.has(block)) return;
+        const blocks = blocksOfChunk(this.#options.part.plan, chunk);
+        this.#holders.disbelieve(holder, blocks);
+        this.#picker.withdraw(holder.user, blocks);
         this.#options.onReport?.(holder.user, chunk, 'CHUNK_GONE');
         return;
+      }
       case 'SERVER_BUSY':
         holder.pausedUntil = this.#clock.monotonicMs() + BUSY_PAUSE_MS;
         return;
@@ -352,8 +331,8 @@ class Download {
   }
 }
 
-function requestKey({ chunk, block }: BlockRef): string {
-  return `${chunk}:${block}`;
+function* numbersOf(set: BitSet): Generator<number, void, void> {
+  for (const { first, count } of set.runs()) for (let number = first; number < first + count; number += 1) yield number;
 }
 
 /** `0, 3-5, 9`, and no longer than a line or two. */

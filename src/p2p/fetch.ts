@@ -1,6 +1,8 @@
 /** Asking one peer for blocks and their digests over a transfer link. */
 import { DIGEST_BYTES } from '../chunks/digest.js';
 import { peerCommands } from '../protocol/commands/peer.js';
+import { heldNews } from '../protocol/commands/peer/watchHeld.js';
+import type { HeldNews } from '../protocol/commands/peer/watchHeld.js';
 import type { Connection } from '../protocol/connection.js';
 import { ParleyError } from '../protocol/errors.js';
 import type { Digest } from '../protocol/values.js';
@@ -41,10 +43,34 @@ export async function askDigests(
   );
 }
 
-/** The chunks that the other end holds now, as a bitmap. @throws as `askBlock`, and TIMEOUT */
-export async function askHeld(connection: Connection, root: Digest, signal: AbortSignal): Promise<Buffer> {
-  const { bitmap } = await connection.call(peerCommands.heldChunks, { root }, { signal });
-  return Buffer.from(bitmap, 'base64');
+/**
+ * Has the other end tell which blocks it holds, until the signal aborts or the link ends. Does not resolve before.
+ * @throws ParleyError as `askBlock`; PROTOCOL_ERROR when it tells of blocks that a file of `blocks` blocks does not have
+ */
+export async function watchHeld(
+  connection: Connection,
+  root: Digest,
+  blocks: number,
+  signal: AbortSignal,
+  onNews: (news: HeldNews) => void,
+): Promise<void> {
+  const wrong = new AbortController();
+  const onEvent = (event: unknown): void => {
+    const news = heldNews.safeParse(event).data;
+    const isOfFile = (run: readonly [number, number]): boolean => run[0] + run[1] <= blocks;
+    if (news !== undefined && [...news.blocks, ...news.given, ...(news.coming ?? [])].every(isOfFile)) onNews(news);
+    else wrong.abort();
+  };
+  try {
+    await connection.call(
+      peerCommands.watchHeld,
+      { root },
+      { onEvent, signal: AbortSignal.any([signal, wrong.signal]) },
+    );
+  } catch (thrown) {
+    if (!wrong.signal.aborted) throw thrown;
+    throw new ParleyError('PROTOCOL_ERROR', { reason: 'it told of blocks that the file does not have' });
+  }
 }
 
 /** How what was asked for waits at the other end; undefined when it does not say so soon. */

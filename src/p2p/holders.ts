@@ -1,4 +1,6 @@
 /** Those who hold a file, as one download knows them: found, being linked, linked, failed for now, or dropped for lying. */
+import { BitSet } from '../chunks/bits.js';
+import type { BlockRange } from '../chunks/plan.js';
 import type { Clock } from '../protocol/clock.js';
 import type { Connection } from '../protocol/connection.js';
 import type { ParleyError } from '../protocol/errors.js';
@@ -30,12 +32,16 @@ type State =
 
 export interface Holder {
   readonly user: string;
-  /** Chunks it says it holds, without those it could not give. */
-  readonly chunks: Set<number>;
-  /** Chunks that it could not give although it said so. */
-  readonly gone: Set<number>;
-  /** Requests under way, by what they ask for. */
-  readonly requests: Map<string, AbortController>;
+  /** Blocks it is said to hold, without those it could not give. */
+  readonly held: BitSet;
+  /** Blocks that it could not give although it said so. */
+  readonly gone: BitSet;
+  /** More of them may come to it: it fetches, too, or holds blocks of chunks that are not whole. */
+  isPartial: boolean;
+  /** Its turn among equals. */
+  readonly order: number;
+  /** Requests under way, by the block they ask for. */
+  readonly requests: Map<number, AbortController>;
   /** Verified bytes it sent. */
   readonly meter: RateMeter;
   state: State;
@@ -51,6 +57,10 @@ export interface Holder {
 
 export interface HoldersOptions {
   readonly clock: Clock;
+  /** Uniform in [0, 1): spreads many who fetch over many who hold. */
+  readonly random: () => number;
+  /** How many blocks the file has. */
+  readonly blocks: number;
   /** Links at once. */
   readonly jobs: number;
   readonly connect: (user: string, signal: AbortSignal) => Promise<HolderLink>;
@@ -89,31 +99,50 @@ export class Holders {
     return this.#holders.get(nameKey(user));
   }
 
-  /** Notes which chunks a user is said to hold; what was lied about or could not be given is not believed again. */
-  learn(user: string, chunks: Iterable<number>): Holder {
-    const known = this.get(user);
-    const holder = known ?? newHolder(user, this.#options.clock);
-    if (known === undefined) this.#holders.set(nameKey(user), holder);
-    holder.chunks.clear();
-    for (const chunk of chunks) if (!holder.gone.has(chunk)) holder.chunks.add(chunk);
-    return holder;
+  /** Notes what the server says that a user holds. Who is linked tells it themselves, and more exactly. */
+  learn(user: string, runs: Iterable<BlockRange>, isPartial: boolean): void {
+    const holder = this.get(user) ?? newHolder(user, this.#options);
+    this.#holders.set(nameKey(user), holder);
+    holder.isPartial = isPartial;
+    if (holder.state.kind !== 'linked') this.take(holder, runs, true);
   }
 
-  /** Links to more holders of what `isWanted`, up to `jobs`; a link that `isIdle` makes room for a better one. */
-  linkMore(isWanted: (chunk: number) => boolean, isIdle: (holder: Holder) => boolean): void {
+  /**
+   * Notes what is held there, besides what was known or, `anew`, instead. Returns what is believed of it: not what could not be given
+   * before.
+   */
+  take({ held, gone }: Holder, runs: Iterable<BlockRange>, anew: boolean): readonly BlockRange[] {
+    if (anew) held.clear();
+    const news = new BitSet(this.#options.blocks);
+    for (const run of runs) news.addRun(run);
+    const believed = [...news.runsWithout(gone)];
+    for (const run of believed) held.addRun(run);
+    return believed;
+  }
+
+  /** It could not give these although it said so. */
+  disbelieve({ held, gone }: Holder, blocks: BlockRange): void {
+    gone.addRun(blocks);
+    held.subtract(gone);
+  }
+
+  /** Links to more of those who have what is `missing`, or may come to have it, up to `jobs`; a link without use makes room. */
+  linkMore(missing: BitSet): void {
     if (this.#options.signal.aborted) return;
     const now = this.#options.clock.monotonicMs();
-    const useful = ({ chunks }: Holder): boolean => {
-      for (const chunk of chunks) if (isWanted(chunk)) return true;
-      return false;
-    };
+    const has = ({ held }: Holder): boolean => missing.find(0, held) !== undefined;
+    // Those who have something first, and who failed least often.
     const candidates = this.all
-      .filter((holder) => holder.state.kind === 'known' && holder.state.retryAt <= now && useful(holder))
-      .sort((a, b) => a.failures - b.failures);
+      .filter(({ state }) => state.kind === 'known' && state.retryAt <= now)
+      .map((holder) => ({ holder, rank: has(holder) ? 0 : holder.isPartial ? 1 : 2 }))
+      .filter(({ rank }) => rank < 2)
+      .sort((a, b) => a.rank - b.rank || a.holder.failures - b.holder.failures || a.holder.order - b.holder.order);
     let busy = this.all.filter(({ state }) => state.kind === 'linking' || state.kind === 'linked').length;
-    for (const holder of candidates) {
+    for (const { holder, rank } of candidates) {
       if (busy >= this.#options.jobs) {
-        const idle = this.linked.find((each) => isIdle(each) && !useful(each));
+        const idle = this.linked.find(
+          (each) => each.requests.size === 0 && !has(each) && (rank === 0 || !each.isPartial),
+        );
         if (idle === undefined) return;
         this.#unlink(idle, { kind: 'known', retryAt: now });
         busy -= 1;
@@ -162,10 +191,10 @@ export class Holders {
   }
 
   /** How it stands with each; those who keep us waiting are asked how. */
-  views(isWanted: (chunk: number) => boolean, signal: AbortSignal): Promise<HolderView[]> {
+  views(missing: BitSet, signal: AbortSignal): Promise<HolderView[]> {
     const now = this.#options.clock.monotonicMs();
     return Promise.all(
-      this.all.map(async ({ user, state, meter, requests, chunks, lastError, pausedUntil }) => {
+      this.all.map(async ({ user, state, meter, requests, held, lastError, pausedUntil }) => {
         const until = state.kind === 'known' ? state.retryAt : pausedUntil;
         const isWaiting = state.kind === 'linked' && requests.size > 0;
         return {
@@ -173,7 +202,7 @@ export class Holders {
           state: state.kind,
           rate: meter.rate(),
           asked: requests.size,
-          isUseful: [...chunks].some(isWanted),
+          isUseful: missing.find(0, held) !== undefined,
           error: lastError,
           retrySeconds: Math.max(0, Math.ceil((until - now) / 1000)),
           queue: isWaiting ? await askQueue(state.link.connection, signal) : undefined,
@@ -213,11 +242,13 @@ export class Holders {
   }
 }
 
-function newHolder(user: string, clock: Clock): Holder {
+function newHolder(user: string, { blocks, clock, random }: HoldersOptions): Holder {
   return {
     user,
-    chunks: new Set(),
-    gone: new Set(),
+    held: new BitSet(blocks),
+    gone: new BitSet(blocks),
+    isPartial: false,
+    order: random(),
     requests: new Map(),
     meter: new RateMeter(clock),
     state: { kind: 'known', retryAt: 0 },

@@ -1,11 +1,17 @@
 /** What a download wants, what of it is here, and how fast it comes. */
+import { BitSet } from '../chunks/bits.js';
 import type { Part } from '../chunks/part.js';
 import { blockPlace, blocksOfChunk, chunkRange } from '../chunks/plan.js';
 import type { Clock } from '../protocol/clock.js';
 import { BLOCK_BYTES } from '../protocol/limits.js';
 import type { Holder } from './holders.js';
-import type { BlockRef } from './picker.js';
 import { RateMeter } from './rate.js';
+
+/** A block as it is asked for: its chunk, and its number there. */
+export interface BlockRef {
+  readonly chunk: number;
+  readonly block: number;
+}
 
 export interface DownloadProgress {
   /** Bytes of the wanted chunks. */
@@ -30,6 +36,8 @@ export class Ledger {
   readonly sizeBytes: number;
   /** Wanted chunks that are not whole. */
   readonly wanted = new Set<number>();
+  /** Their blocks that are not here, by number in the file. */
+  readonly missing: BitSet;
   readonly #part: Pick<Part, 'plan' | 'has' | 'hasChunk' | 'missing'>;
   readonly #meter: RateMeter;
   readonly #finished: number[] = [];
@@ -38,13 +46,17 @@ export class Ledger {
   constructor(part: Pick<Part, 'plan' | 'has' | 'hasChunk' | 'missing'>, chunks: Iterable<number>, clock: Clock) {
     this.#part = part;
     this.#meter = new RateMeter(clock);
+    this.missing = new BitSet(part.plan.blocks);
     let sizeBytes = 0;
     let missingBytes = 0;
     for (const chunk of new Set(chunks)) {
       sizeBytes += chunkRange(part.plan, chunk).length;
       if (part.hasChunk(chunk)) continue;
       this.wanted.add(chunk);
-      for (const block of part.missing(chunk)) missingBytes += blockPlace(part.plan, block).length;
+      for (const block of part.missing(chunk)) {
+        this.missing.add(block);
+        missingBytes += this.bytesOf(block);
+      }
     }
     this.sizeBytes = sizeBytes;
     this.#bytes = sizeBytes - missingBytes;
@@ -64,28 +76,38 @@ export class Ledger {
     return Math.min(BLOCK_BYTES, this.#part.plan.shortChunkBytes + 1);
   }
 
-  /** The block's number in the file. */
-  numberOf({ chunk, block }: BlockRef): number {
-    return blocksOfChunk(this.#part.plan, chunk).first + block;
+  /** How the block is asked for. */
+  refOf(block: number): BlockRef {
+    const { chunk, indexInChunk } = blockPlace(this.#part.plan, block);
+    return { chunk, block: indexInChunk };
   }
 
-  bytesOf(ref: BlockRef): number {
-    return blockPlace(this.#part.plan, this.numberOf(ref)).length;
+  bytesOf(block: number): number {
+    return blockPlace(this.#part.plan, block).length;
   }
 
-  isHeld(ref: BlockRef): boolean {
-    return this.#part.has(this.numberOf(ref));
+  /** The chunks that these blocks are of, ascending. */
+  chunksOf(blocks: BitSet): number[] {
+    const chunks = new Set<number>();
+    for (const { first, count } of blocks.runs()) {
+      for (let chunk = this.refOf(first).chunk; chunk <= this.refOf(first + count - 1).chunk; chunk += 1)
+        chunks.add(chunk);
+    }
+    return [...chunks];
   }
 
-  /** A block came from `holder` and was written. */
-  note(ref: BlockRef, holder: Holder, chunkComplete: boolean): void {
-    const bytes = this.bytesOf(ref);
+  /** A block came from `holder` and was written. Returns its chunk when that is whole now. */
+  note(block: number, holder: Holder): number | undefined {
+    const bytes = this.bytesOf(block);
+    this.missing.delete(block);
     this.#bytes += bytes;
     this.#meter.add(bytes);
     holder.meter.add(bytes);
-    if (!chunkComplete) return;
-    this.wanted.delete(ref.chunk);
-    this.#finished.push(ref.chunk);
+    const { chunk } = this.refOf(block);
+    if (!this.#part.hasChunk(chunk)) return undefined;
+    this.wanted.delete(chunk);
+    this.#finished.push(chunk);
+    return chunk;
   }
 
   progress(holders: readonly Holder[]): DownloadProgress {

@@ -1,148 +1,143 @@
 /**
  * Which block to ask of whom. Pure: no clock, no network, no disk; the caller says what happened and when.
  *
- * A begun chunk is finished before another is begun, so that it can soon be announced and served to others; of those not
- * begun the rarest comes first, so that what only one holder has is fetched while that holder is there.
+ * Blocks are known by their number in the file. The rarest comes first, so that what only one holder has is fetched while that
+ * holder is there. Among equally rare ones a holder is asked for runs, from a place that chance chooses: receivers that start together
+ * fetch different parts and give them to each other. What only one holder has and another receiver is about to get, as the holder or
+ * that receiver says, will soon be had from there, so it is asked for last.
  */
+import { BitSet } from '../chunks/bits.js';
+import type { BlockRange } from '../chunks/plan.js';
+import { LEAST_REQUESTS, LinkSpeed } from './linkspeed.js';
+import { Rarity } from './rarity.js';
 
-/** Bytes asked of one holder and not yet there: enough to keep a fast link busy while both ends are, little enough to give back. */
-export const WINDOW_BYTES = 8 * 1024 * 1024;
-/** Requests open at one holder: small blocks would otherwise wait for the round trip instead of the wire. */
-export const WINDOW_REQUESTS = 32;
-/** Requests open at a holder however slow it is: one is answered while the next one travels. */
-export const LEAST_REQUESTS = 2;
-/** Milliseconds from asking to arrival that are enough: asking further ahead of a slow holder only makes its blocks late. */
-export const ENOUGH_AHEAD_MS = 500;
 /** Milliseconds a block was under way before a second holder may be asked for it. */
 export const OVERTAKE_AFTER_MS = 250;
 /** How many times sooner a second holder should have the block to be asked for it, too. */
 const OVERTAKE_GAIN = 2;
-/** Weight of the newest block in a holder's typical time. */
-const NEWEST_WEIGHT = 0.3;
-
-export interface BlockRef {
-  readonly chunk: number;
-  readonly block: number;
-}
+/** Milliseconds beside twice the usual time to a block in which it should be known who got what was given away. */
+export const PATIENCE_MS = 250;
 
 export interface PickerOptions {
-  /** The chunks to fetch, each with at least one missing block. */
+  /** How many blocks the file has. */
+  readonly blocks: number;
+  /** Those to fetch. */
   readonly wanted: Iterable<number>;
-  readonly blocksOf: (chunk: number) => number;
-  readonly bytesOf: (ref: BlockRef) => number;
-  /** Whether a block is on disk already. */
-  readonly isHeld: (ref: BlockRef) => boolean;
-  /** Uniform in [0, 1): breaks ties, so that receivers that start together fetch different chunks. */
+  readonly bytesOf: (block: number) => number;
+  /** Uniform in [0, 1): where runs begin. */
   readonly random: () => number;
 }
 
-interface Chunk {
-  readonly index: number;
-  /** How many holders have it. */
-  holders: number;
-  /** Undefined until the first of its blocks was asked for. */
-  begun: BegunChunk | undefined;
-}
-interface BegunChunk {
-  /** Blocks from here on were never asked for. */
-  cursor: number;
-  /** Blocks that were asked for and came to nothing. */
-  readonly returned: number[];
-  /** Blocks that are not on disk. */
-  missing: number;
-}
-interface Flight extends BlockRef {
+interface Flight {
+  readonly block: number;
   readonly bytes: number;
   /** Holders asked, with the time of asking. */
   readonly asked: Map<string, number>;
 }
 interface Holder {
   readonly id: string;
-  readonly chunks: Set<number>;
-  /** How many of its chunks that are not begun have 1, 2, ... holders: rarities it has nothing of are not searched. */
-  readonly ofRarity: number[];
+  readonly has: BitSet;
+  /** What it has given to others, or to us. */
+  readonly given: BitSet;
+  /** What is on its way to it. */
+  coming: readonly BlockRange[];
+  readonly speed: LinkSpeed;
   /** What it was asked for and is not written. */
   readonly flights: Set<Flight>;
   /** Those of them that have not come. */
   readonly onTheWire: Set<Flight>;
   wireBytes: number;
-  /** Milliseconds from asking to the block, smoothed; undefined until the first one. */
-  typicalMs: number | undefined;
-  /** Requests that may be open: one more with each block that came soon, half as many after a late one. */
-  window: number;
+  /** The block after the last one asked for. */
+  cursor: number;
+  /** Since when all that only it has is known to come to others; undefined while something is not. */
+  exhaustedAt: number | undefined;
   /** Nothing free was found, and nothing has come free since. */
   idle: boolean;
 }
 
-export interface Arrival {
-  /** Whether the chunk is complete now. */
-  readonly chunkComplete: boolean;
-  /** Other holders who were asked for the same block: their requests are to be cancelled. */
-  readonly alsoAsked: readonly string[];
-}
-
 export class Picker {
   readonly #options: PickerOptions;
-  /** Chunks with missing blocks, in random order. */
-  readonly #chunks = new Map<number, Chunk>();
-  /** Begun chunks that still have blocks to ask for. */
-  readonly #open = new Set<Chunk>();
-  /** Chunks not begun, by the number of their holders. */
-  readonly #byRarity: Set<Chunk>[] = [new Set()];
+  /** Wanted blocks that are not there. */
+  readonly #missing: BitSet;
+  readonly #rarity: Rarity;
+  /** Those that were asked for and came to nothing: late already, so they are asked for first. */
+  readonly #returned: BitSet;
+  /** What is on its way to somebody whom we are linked to. */
+  #coming: BitSet;
   readonly #holders = new Map<string, Holder>();
-  readonly #flights = new Map<string, Flight>();
+  readonly #flights = new Map<number, Flight>();
 
   constructor(options: PickerOptions) {
     this.#options = options;
-    for (const index of shuffled([...options.wanted], options.random)) {
-      const chunk: Chunk = { index, holders: 0, begun: undefined };
-      this.#chunks.set(index, chunk);
-      this.#byRarity[0]?.add(chunk);
-    }
+    this.#missing = new BitSet(options.blocks);
+    this.#rarity = new Rarity(options.blocks);
+    this.#returned = new BitSet(options.blocks);
+    this.#coming = new BitSet(options.blocks);
+    for (const block of options.wanted) if (this.#missing.add(block)) this.#rarity.free(block);
   }
 
   /** Whether every wanted block is there. */
   get finished(): boolean {
-    return this.#chunks.size === 0;
+    return this.#missing.count === 0;
   }
 
-  /** Blocks under way. */
-  get flying(): number {
-    return this.#flights.size;
+  /** Whether any block is under way. */
+  get isWaiting(): boolean {
+    return this.#flights.size > 0;
   }
 
-  /** Adds a holder, or more chunks to one that is known. */
-  offer(id: string, chunks: Iterable<number>): void {
-    const holder = this.#holders.get(id) ?? newHolder(id);
-    this.#holders.set(id, holder);
-    const offered = new Set(chunks);
-    // In the shuffled order, so that equally rare chunks stay in random order.
-    const known = offered.size < this.#chunks.size / 8 ? offered : this.#chunks.keys();
-    for (const index of known) {
-      const chunk = this.#chunks.get(index);
-      if (chunk === undefined || !offered.has(index) || holder.chunks.has(index)) continue;
-      this.#unlist(chunk);
-      holder.chunks.add(index);
-      chunk.holders += 1;
-      this.#list(chunk);
-      holder.idle = false;
+  /** Blocks under way, ascending. */
+  get underWay(): readonly number[] {
+    return [...this.#flights.keys()].sort((a, b) => a - b);
+  }
+
+  /** Bytes a millisecond that came from a holder lately; 0 when none did. */
+  rateOf(id: string): number {
+    return this.#holders.get(id)?.speed.rate ?? 0;
+  }
+
+  /** Adds a holder, or more blocks to one that is known. */
+  offer(id: string, runs: Iterable<BlockRange>): void {
+    const holder = this.#holderOf(id);
+    for (const { first, count } of runs) {
+      for (let block = first; block < first + count; block += 1) {
+        if (!holder.has.add(block) || !this.#missing.has(block)) continue;
+        this.#rarity.count(block, 1);
+        holder.idle = false;
+      }
     }
   }
 
-  /** Takes one chunk away from a holder; what was asked of it there goes back. */
-  withdraw(id: string, index: number): void {
+  /** The holder sent, or is sending, these blocks to somebody. */
+  given(id: string, runs: Iterable<BlockRange>): void {
+    const holder = this.#holderOf(id);
+    for (const run of runs) holder.given.addRun(run);
+  }
+
+  /** These blocks, and no others, are on their way to a holder. */
+  coming(id: string, runs: readonly BlockRange[]): void {
+    this.#holderOf(id).coming = runs;
+    this.#coming = new BitSet(this.#options.blocks);
+    for (const { coming } of this.#holders.values()) for (const run of coming) this.#coming.addRun(run);
+  }
+
+  /** Takes blocks away from a holder; what was asked of it there goes back. */
+  withdraw(id: string, { first, count }: BlockRange): void {
     const holder = this.#holders.get(id);
     if (holder === undefined) return;
-    for (const flight of [...holder.flights]) if (flight.chunk === index) this.#giveBack(holder, flight);
-    this.#takeAway(holder, index);
+    for (const flight of [...holder.flights]) {
+      if (flight.block >= first && flight.block < first + count) this.#giveBack(holder, flight);
+    }
+    for (let block = first; block < first + count; block += 1) {
+      if (holder.has.delete(block) && this.#missing.has(block)) this.#rarity.count(block, -1);
+    }
   }
 
   /** Takes a holder away with all it was asked for. */
   remove(id: string): void {
-    const holder = this.#holders.get(id);
-    if (holder === undefined) return;
-    for (const flight of [...holder.flights]) this.#giveBack(holder, flight);
-    for (const index of holder.chunks) this.#takeAway(holder, index);
+    if (!this.#holders.has(id)) return;
+    this.withdraw(id, { first: 0, count: this.#options.blocks });
+    this.coming(id, []);
     this.#holders.delete(id);
   }
 
@@ -150,105 +145,121 @@ export class Picker {
    * The next block to ask of this holder, noted as asked at `now` (milliseconds, any monotonic clock). Undefined when its
    * window is full or there is nothing for it: ask again after the next event, or some time later for a block to overtake.
    */
-  next(id: string, now: number): BlockRef | undefined {
+  next(id: string, now: number): number | undefined {
     const holder = this.#holders.get(id);
     if (holder === undefined || isFull(holder)) return undefined;
-    const flight = this.#freeBlock(holder) ?? this.#blockToOvertake(holder, now);
+    const flight = this.#freeBlock(holder, now) ?? this.#blockToOvertake(holder, now);
     if (flight === undefined) return undefined;
     flight.asked.set(id, now);
     holder.flights.add(flight);
     holder.onTheWire.add(flight);
     holder.wireBytes += flight.bytes;
-    return { chunk: flight.chunk, block: flight.block };
+    return flight.block;
   }
 
   /** The block came from this holder, right: more may be asked of it. It is not there for good until it `arrived`. */
-  received(id: string, ref: BlockRef, now: number): void {
-    const flight = this.#flights.get(flightKey(ref));
+  received(id: string, block: number, now: number): void {
+    const flight = this.#flights.get(block);
     const holder = this.#holders.get(id);
     const askedAt = flight?.asked.get(id);
     if (flight === undefined || holder === undefined || askedAt === undefined) return;
-    noteTime(holder, now - askedAt);
+    holder.speed.note(flight.bytes, askedAt, now);
     if (holder.onTheWire.delete(flight)) holder.wireBytes -= flight.bytes;
   }
 
-  /** The block came from this holder, was verified and written; undefined when it had come from another before. */
-  arrived(id: string, ref: BlockRef): Arrival | undefined {
-    const flight = this.#flights.get(flightKey(ref));
-    const chunk = this.#chunks.get(ref.chunk);
-    if (flight === undefined || chunk?.begun === undefined) return undefined;
+  /**
+   * The block came from this holder, was verified and written: who else was asked for it, whose requests are to be cancelled.
+   * Undefined when it had come from another before.
+   */
+  arrived(id: string, block: number): readonly string[] | undefined {
+    const flight = this.#flights.get(block);
+    if (flight === undefined) return undefined;
     for (const asked of flight.asked.keys()) land(this.#holders.get(asked), flight);
-    this.#flights.delete(flightKey(ref));
-    chunk.begun.missing -= 1;
-    const chunkComplete = chunk.begun.missing === 0;
-    if (chunkComplete) this.#chunks.delete(ref.chunk);
-    return { chunkComplete, alsoAsked: [...flight.asked.keys()].filter((asked) => asked !== id) };
+    this.#flights.delete(block);
+    this.#missing.delete(block);
+    return [...flight.asked.keys()].filter((asked) => asked !== id);
   }
 
   /** The block will not come from this holder; unless it is under way from another, it is free again. */
-  failed(id: string, ref: BlockRef): void {
+  failed(id: string, block: number): void {
     const holder = this.#holders.get(id);
-    const flight = this.#flights.get(flightKey(ref));
+    const flight = this.#flights.get(block);
     if (holder !== undefined && flight !== undefined && holder.flights.has(flight)) this.#giveBack(holder, flight);
   }
 
   /** Blocks asked of this holder that have not come, oldest first. */
-  flyingFrom(id: string): readonly BlockRef[] {
-    return [...(this.#holders.get(id)?.onTheWire ?? [])];
+  flyingFrom(id: string): readonly number[] {
+    return [...(this.#holders.get(id)?.onTheWire ?? [])].map(({ block }) => block);
   }
 
-  /** Whether somebody else has all the chunks that blocks were asked of from this holder. */
+  /** Whether somebody else has all the blocks that were asked of this holder. */
   isReplaceable(id: string): boolean {
-    const flights = this.flyingFrom(id);
-    return flights.every(({ chunk }) => (this.#chunks.get(chunk)?.holders ?? 0) > 1);
+    return this.flyingFrom(id).every((block) => this.#rarity.holdersOf(block) > 1);
   }
 
-  #freeBlock(holder: Holder): Flight | undefined {
+  #holderOf(id: string): Holder {
+    const holder = this.#holders.get(id) ?? newHolder(id, this.#options.blocks);
+    this.#holders.set(id, holder);
+    return holder;
+  }
+
+  #freeBlock(holder: Holder, now: number): Flight | undefined {
     if (holder.idle) return undefined;
-    for (const chunk of this.#open) {
-      const flight = holder.chunks.has(chunk.index) ? this.#takeFrom(chunk) : undefined;
-      if (flight !== undefined) return flight;
-    }
-    for (const [rarity, equallyRare] of this.#byRarity.entries()) {
-      if ((holder.ofRarity[rarity] ?? 0) === 0) continue;
-      for (const chunk of equallyRare) {
-        if (!holder.chunks.has(chunk.index)) continue;
-        this.#begin(chunk);
-        const flight = this.#takeFrom(chunk);
-        if (flight !== undefined) return flight;
+    const returned = this.#returned.count === 0 ? undefined : this.#returned.find(0, holder.has);
+    if (returned !== undefined) return this.#take(holder, returned);
+    let isHeldBack = false;
+    for (const [at, free] of this.#rarity.rarestFirst.entries()) {
+      if (free.count === 0) continue;
+      const from = this.#isFor(holder, holder.cursor, free) ? holder.cursor : this.#anywhere();
+      if (at > 0) {
+        const block = free.find(from, holder.has);
+        if (block !== undefined && !this.#isBetterElsewhere(holder, block)) return this.#take(holder, block);
+        isHeldBack ||= block !== undefined;
+        continue;
       }
+      // Nobody else has these: whoever was given one will have it soon.
+      const block = free.find(from, holder.has, holder.given, this.#coming);
+      if (block !== undefined) {
+        holder.exhaustedAt = undefined;
+        return this.#take(holder, block);
+      }
+      const given = free.find(from, holder.has);
+      if (given === undefined) continue;
+      holder.exhaustedAt ??= now;
+      if (now - holder.exhaustedAt >= patienceWith(holder)) return this.#take(holder, given);
+      isHeldBack = true;
     }
-    holder.idle = true;
+    holder.idle = !isHeldBack;
     return undefined;
   }
 
-  #begin(chunk: Chunk): void {
-    let missing = 0;
-    const blocks = this.#options.blocksOf(chunk.index);
-    for (let block = 0; block < blocks; block += 1) {
-      if (!this.#options.isHeld({ chunk: chunk.index, block })) missing += 1;
+  /** Whether much faster holders of this block, who are busy sending, will have sent all that is missing before this one sends it. */
+  #isBetterElsewhere({ speed: { typicalMs } }: Holder, block: number): boolean {
+    if (typicalMs === undefined) return false;
+    let rate = 0;
+    for (const { has, onTheWire, speed } of this.#holders.values()) {
+      const isFaster = OVERTAKE_GAIN * (speed.typicalMs ?? Infinity) < typicalMs;
+      if (isFaster && onTheWire.size > 0 && has.has(block)) rate += speed.rate;
     }
-    this.#unlist(chunk);
-    chunk.begun = { cursor: 0, returned: [], missing };
-    this.#open.add(chunk);
+    return this.#missing.count * this.#options.bytesOf(block) < rate * typicalMs;
   }
 
-  #takeFrom(chunk: Chunk): Flight | undefined {
-    const { begun, index } = chunk;
-    if (begun === undefined) return undefined;
-    let block = begun.returned.pop();
-    const blocks = this.#options.blocksOf(index);
-    while (block === undefined && begun.cursor < blocks) {
-      if (!this.#options.isHeld({ chunk: index, block: begun.cursor })) block = begun.cursor;
-      begun.cursor += 1;
-    }
-    if (block === undefined) {
-      this.#open.delete(chunk);
-      return undefined;
-    }
-    const ref = { chunk: index, block };
-    const flight: Flight = { ...ref, bytes: this.#options.bytesOf(ref), asked: new Map() };
-    this.#flights.set(flightKey(ref), flight);
+  /** Whether a holder's run goes on at this block. */
+  #isFor(holder: Holder, block: number, free: BitSet): boolean {
+    const isPromised = holder.given.has(block) || this.#coming.has(block);
+    return block < this.#options.blocks && free.has(block) && holder.has.has(block) && !isPromised;
+  }
+
+  #anywhere(): number {
+    return Math.floor(this.#options.random() * this.#options.blocks);
+  }
+
+  #take(holder: Holder, block: number): Flight {
+    this.#rarity.take(block);
+    this.#returned.delete(block);
+    holder.cursor = block + 1;
+    const flight: Flight = { block, bytes: this.#options.bytesOf(block), asked: new Map() };
+    this.#flights.set(block, flight);
     return flight;
   }
 
@@ -260,9 +271,9 @@ export class Picker {
     for (const flight of this.#flights.values()) {
       const [other, ...more] = flight.asked;
       if (other === undefined || more.length > 0 || other[0] === holder.id) continue;
-      if (!holder.chunks.has(flight.chunk)) continue;
+      if (!holder.has.has(flight.block)) continue;
       const slow = this.#holders.get(other[0]);
-      if (worthOvertaking(holder, slow?.typicalMs, now - other[1])) return flight;
+      if (worthOvertaking(holder, slow?.speed.typicalMs, now - other[1])) return flight;
     }
     return undefined;
   }
@@ -271,69 +282,39 @@ export class Picker {
     land(holder, flight);
     flight.asked.delete(holder.id);
     if (flight.asked.size > 0) return;
-    this.#flights.delete(flightKey(flight));
-    const chunk = this.#chunks.get(flight.chunk);
-    if (chunk?.begun === undefined) return;
-    chunk.begun.returned.push(flight.block);
-    this.#open.add(chunk);
+    this.#flights.delete(flight.block);
+    this.#rarity.free(flight.block);
+    this.#returned.add(flight.block);
     for (const each of this.#holders.values()) each.idle = false;
-  }
-
-  #takeAway(holder: Holder, index: number): void {
-    const chunk = this.#chunks.get(index);
-    if (!holder.chunks.has(index) || chunk === undefined) return;
-    this.#unlist(chunk);
-    holder.chunks.delete(index);
-    chunk.holders -= 1;
-    this.#list(chunk);
-  }
-
-  /** Enters a chunk that is not begun under its rarity. */
-  #list(chunk: Chunk): void {
-    if (chunk.begun !== undefined) return;
-    while (this.#byRarity.length <= chunk.holders) this.#byRarity.push(new Set());
-    this.#byRarity[chunk.holders]?.add(chunk);
-    this.#count(chunk, 1);
-  }
-
-  #unlist(chunk: Chunk): void {
-    if (this.#byRarity[chunk.holders]?.delete(chunk) === true) this.#count(chunk, -1);
-  }
-
-  #count(chunk: Chunk, change: 1 | -1): void {
-    for (const { chunks, ofRarity } of this.#holders.values()) {
-      if (chunks.has(chunk.index)) ofRarity[chunk.holders] = (ofRarity[chunk.holders] ?? 0) + change;
-    }
   }
 }
 
-function newHolder(id: string): Holder {
+function newHolder(id: string, blocks: number): Holder {
   return {
     id,
-    chunks: new Set(),
-    ofRarity: [],
+    has: new BitSet(blocks),
+    given: new BitSet(blocks),
+    coming: [],
+    speed: new LinkSpeed(),
     flights: new Set(),
     onTheWire: new Set(),
     wireBytes: 0,
-    typicalMs: undefined,
-    window: LEAST_REQUESTS,
+    cursor: blocks,
+    exhaustedAt: undefined,
     idle: false,
   };
 }
 
 /** A holder that has not sent one good block is asked for one at a time: a liar wastes no more than that. */
-function isFull(holder: Holder): boolean {
-  if (holder.typicalMs === undefined) return holder.onTheWire.size > 0;
-  return holder.wireBytes >= WINDOW_BYTES || holder.onTheWire.size >= holder.window;
+function isFull({ speed, onTheWire, wireBytes }: Holder): boolean {
+  if (speed.typicalMs === undefined) return onTheWire.size > 0;
+  if (onTheWire.size < LEAST_REQUESTS) return false;
+  return wireBytes >= speed.windowBytes || onTheWire.size >= speed.windowRequests;
 }
 
-function noteTime(holder: Holder, took: number): void {
-  const before = holder.typicalMs ?? took;
-  holder.typicalMs = before + NEWEST_WEIGHT * (took - before);
-  holder.window =
-    took > ENOUGH_AHEAD_MS
-      ? Math.max(LEAST_REQUESTS, Math.floor(holder.window / 2))
-      : Math.min(WINDOW_REQUESTS, holder.window + 1);
+/** Milliseconds after which what was given away is not waited for any longer. */
+function patienceWith({ speed }: Holder): number {
+  return PATIENCE_MS + 2 * (speed.typicalMs ?? 0);
 }
 
 function land(holder: Holder | undefined, flight: Flight): void {
@@ -343,23 +324,9 @@ function land(holder: Holder | undefined, flight: Flight): void {
 }
 
 /** A block that is late already is taken to need as long again as it has taken so far. */
-function worthOvertaking(holder: Holder, otherTypicalMs: number | undefined, elapsedMs: number): boolean {
-  if (holder.typicalMs === undefined || elapsedMs < OVERTAKE_AFTER_MS) return false;
+function worthOvertaking({ speed }: Holder, otherTypicalMs: number | undefined, elapsedMs: number): boolean {
+  if (speed.typicalMs === undefined || elapsedMs < OVERTAKE_AFTER_MS) return false;
   const typical = otherTypicalMs ?? 0;
   const leftMs = elapsedMs < typical ? typical - elapsedMs : elapsedMs;
-  return leftMs > OVERTAKE_GAIN * holder.typicalMs;
-}
-
-function flightKey({ chunk, block }: BlockRef): string {
-  return `${chunk}:${block}`;
-}
-
-/** Fisher-Yates. */
-function shuffled<T>(items: T[], random: () => number): T[] {
-  for (let last = items.length - 1; last > 0; last -= 1) {
-    const other = Math.floor(random() * (last + 1));
-    const [a, b] = [items[last] as T, items[other] as T];
-    [items[last], items[other]] = [b, a];
-  }
-  return items;
+  return leftMs > OVERTAKE_GAIN * speed.typicalMs;
 }

@@ -1,9 +1,5 @@
 /** Serves blocks to peers over transfer links: fairly, in bounded memory, and only what is held. */
-import type { Part } from '../chunks/part.js';
 import { blocksOfChunk, blockPlace } from '../chunks/plan.js';
-import type { Plan } from '../chunks/plan.js';
-import { DIGEST_BYTES } from '../chunks/digest.js';
-import type { Source } from '../chunks/source.js';
 import { systemClock } from '../protocol/clock.js';
 import type { Clock } from '../protocol/clock.js';
 import type { Handlers, IncomingCall } from '../protocol/command.js';
@@ -14,7 +10,9 @@ import { EMPTY_REPLY_BYTES, HEADER_BYTES } from '../protocol/frame.js';
 import { BLOCK_BYTES } from '../protocol/limits.js';
 import { nameKey } from '../protocol/values.js';
 import type { Digest } from '../protocol/values.js';
+import { HeldWatch } from './heldwatch.js';
 import { RateLimit, RateMeter } from './rate.js';
+import type { Share, Shares } from './share.js';
 import { Slots } from './slots.js';
 
 /** Blocks served at once, each with a buffer of 1 MiB: keeps disk and wire busy, and the agent small. */
@@ -28,63 +26,8 @@ export const SEND_DEADLINE_MS = 120_000;
 /** Milliseconds after the last block that an upload counts as one. */
 const UPLOAD_QUIET_MS = 5_000;
 
-/** A file of which some chunks are here, to be served to others. */
-export interface Share {
-  readonly file: string;
-  readonly plan: Plan;
-  /** The chunks held whole, as the bitmap that travels. */
-  heldChunks(): Buffer;
-  hasChunk(chunk: number): boolean;
-  /** Digests of a chunk's blocks in order; undefined when not known. */
-  blockDigests(chunk: number): Buffer | undefined;
-  /** Reads a block (by its number in the file) into `target` at `targetOffset`. @throws ParleyError CHUNK_GONE */
-  read(block: number, target: Uint8Array, targetOffset: number): Promise<number>;
-}
-
-/** What is shared, by root. The agent's library is one. */
-export interface Shares {
-  find(root: Digest): Share | undefined;
-}
-
-/** A finished or registered file as a share. `blockDigests`: those of all blocks in order, 32 bytes each. */
-export function sourceShare(file: string, source: Source, blockDigests: Buffer): Share {
-  const { plan } = source;
-  return {
-    file,
-    plan,
-    heldChunks: () => (source.usable ? fullBitmap(plan.chunks) : Buffer.alloc(Math.ceil(plan.chunks / 8))),
-    hasChunk: (chunk) => source.usable && chunk < plan.chunks,
-    blockDigests: (chunk) => {
-      const { first, count } = blocksOfChunk(plan, chunk);
-      return blockDigests.subarray(first * DIGEST_BYTES, (first + count) * DIGEST_BYTES);
-    },
-    read: (block, target, targetOffset) => source.read(block, target, targetOffset),
-  };
-}
-
-/** A file that is being fetched as a share: its whole chunks are served already. */
-export function partShare(file: string, part: Part): Share {
-  return {
-    file,
-    plan: part.plan,
-    heldChunks: () => part.heldChunks(),
-    hasChunk: (chunk) => chunk < part.plan.chunks && part.hasChunk(chunk),
-    blockDigests: (chunk) => part.blockDigests(chunk),
-    read: (block, target, targetOffset) => part.read(block, target, targetOffset),
-  };
-}
-
-/** The bitmap of a file of so many chunks that is held whole. */
-export function fullBitmap(chunks: number): Buffer {
-  const bitmap = Buffer.alloc(Math.ceil(chunks / 8), 0xff);
-  const spare = bitmap.length * 8 - chunks;
-  const last = bitmap.length - 1;
-  bitmap.writeUInt8(0xff >> spare, last);
-  return bitmap;
-}
-
-const { heldChunks, blockDigests, fetchBlock, queue } = peerCommands;
-const transferCommands = { heldChunks, blockDigests, fetchBlock, queue } as const;
+const { blockDigests, fetchBlock, queue, watchHeld } = peerCommands;
+const transferCommands = { blockDigests, fetchBlock, queue, watchHeld } as const;
 
 export interface ProviderOptions {
   readonly shares: Shares;
@@ -109,6 +52,7 @@ export class Provider {
   readonly #clock: Clock;
   readonly #limit: RateLimit | undefined;
   readonly #linkLimitRate: number | undefined;
+  readonly #watch: HeldWatch;
   readonly #slots = new Slots({
     total: SERVED_AT_ONCE,
     perUser: SERVED_AT_ONCE_PER_USER,
@@ -123,6 +67,7 @@ export class Provider {
     this.#clock = options.clock ?? systemClock;
     this.#limit = this.#limitOf(options.limitRate);
     this.#linkLimitRate = options.linkLimitRate;
+    this.#watch = new HeldWatch(options.shares, this.#clock);
   }
 
   /** Answers `user` on a transfer link until it closes. */
@@ -153,11 +98,7 @@ export class Provider {
       const isLimited = [this.#limit, limit].some((each) => each?.isHolding === true);
       return { ...(ahead === undefined ? {} : { ahead }), isLimited };
     },
-    heldChunks: ({ root }) => {
-      const share = this.#shares.find(root);
-      if (share === undefined) throw new ParleyError('CHUNK_GONE', { chunk: 0 });
-      return { bitmap: share.heldChunks().toString('base64') };
-    },
+    watchHeld: ({ root }, _context, call) => this.#watch.tell(root, call),
     blockDigests: async ({ root, chunk }, { user }, call) => {
       const digests = this.#find(root, chunk).blockDigests(chunk);
       if (digests === undefined) throw new ParleyError('CHUNK_GONE', { chunk });
@@ -167,7 +108,10 @@ export class Provider {
     fetchBlock: async ({ root, chunk, block }, context, call) => {
       const share = this.#find(root, chunk);
       const { first, count } = blocksOfChunk(share.plan, chunk);
-      if (block >= count) throw new ParleyError('CHUNK_GONE', { file: share.file, chunk });
+      if (block >= count || !share.hasBlock(first + block)) {
+        throw new ParleyError('CHUNK_GONE', { file: share.file, chunk });
+      }
+      this.#watch.give(root, first + block);
       await this.#slots.run(context.user, call.signal, () => this.#send(share, first + block, context, call));
       return {};
     },
@@ -175,7 +119,7 @@ export class Provider {
 
   #find(root: Digest, chunk: number): Share {
     const share = this.#shares.find(root);
-    if (share?.hasChunk(chunk) !== true) throw new ParleyError('CHUNK_GONE', { chunk });
+    if (share === undefined || chunk >= share.plan.chunks) throw new ParleyError('CHUNK_GONE', { chunk });
     return share;
   }
 

@@ -48,5 +48,7 @@ export const MAX_FOLDER_DEPTH = 32;
 export const INTRODUCTION_TTL_MS = 30_000;
 /** Chunk numbers in one call: fits a control frame. */
 export const MAX_INDICES_PER_CALL = 4_096;
+/** Runs of blocks in one event of those who watch what a peer holds: fits a control frame. */
+export const MAX_RUNS_PER_EVENT = 1_024;
 /** Messages in one page of the inbox on the wire; the agent asks for as many pages as needed. */
 export const MAX_INBOX_PAGE = 500;

@@ -13,10 +13,17 @@ export interface Holder {
   readonly name: UserName;
 }
 
+/** What somebody holds of a file. */
+export interface Held {
+  readonly chunks: Chunks;
+  /** Blocks of other chunks are there as well, or come. */
+  readonly isPartial: boolean;
+}
+
 interface Lease extends Holder {
   /** Monotonic milliseconds. */
   until: number;
-  readonly files: Map<FileId, Chunks>;
+  readonly files: Map<FileId, Held>;
   /** Chunks of files held in part. */
   partialChunks: number;
   /** Chunks held of all files. */
@@ -47,28 +54,29 @@ export class Holdings {
   }
 
   /** What this user holds of the file, or undefined. */
-  of(userId: UserId, fileId: FileId): Chunks | undefined {
+  of(userId: UserId, fileId: FileId): Held | undefined {
     const lease = this.#leases.get(userId);
     return lease !== undefined && lease.until > this.#clock.monotonicMs() ? lease.files.get(fileId) : undefined;
   }
 
   /**
-   * This user holds exactly these chunks of the file from now on, and the lease of everything they hold begins anew.
+   * This user holds exactly this of the file from now on, and the lease of everything they hold begins anew.
    * @throws ParleyError TOO_MANY_FILES; BYTES_DIFFER while a holding that was reported is not believed
    */
-  set(holder: Holder, fileId: FileId, chunks: Chunks, count: number, file: string): void {
+  set(holder: Holder, fileId: FileId, held: Held, count: number, file: string): void {
+    const { chunks, isPartial } = held;
     const claim = this.#claims.get(holder.userId)?.get(fileId);
     if (claim !== undefined) {
       if (claim.demotedUntil > this.#clock.monotonicMs()) throw new ParleyError('BYTES_DIFFER', { path: file, file });
       if (claim.demotedUntil > 0) this.#claims.get(holder.userId)?.delete(fileId);
     }
     const lease = this.#leaseOf(holder);
-    if (isEmpty(chunks)) {
+    if (isEmpty(chunks) && !isPartial) {
       this.#drop(lease, fileId, count);
       return;
     }
-    const before = lease.files.get(fileId);
-    const partial = (held: Chunks | undefined): number => (held?.kind === 'some' ? count : 0);
+    const before = lease.files.get(fileId)?.chunks;
+    const partial = (some: Chunks | undefined): number => (some?.kind === 'some' ? count : 0);
     const partialChunks = lease.partialChunks - partial(before) + partial(chunks);
     if (before === undefined && lease.files.size >= MAX_HOLDINGS) {
       throw new ParleyError('TOO_MANY_FILES', { limit: MAX_HOLDINGS, what: 'holdings' });
@@ -78,7 +86,7 @@ export class Holdings {
     }
     lease.partialChunks = partialChunks;
     lease.heldChunks += countHeld(chunks, count) - (before === undefined ? 0 : countHeld(before, count));
-    lease.files.set(fileId, chunks);
+    lease.files.set(fileId, held);
     const holders = this.#holders.get(fileId) ?? new Map<UserId, Lease>();
     holders.set(holder.userId, lease);
     this.#holders.set(fileId, holders);
@@ -116,12 +124,12 @@ export class Holdings {
     for (const lease of [...(this.#holders.get(fileId)?.values() ?? [])]) this.#drop(lease, fileId, count);
   }
 
-  /** Who holds at least one chunk of the file. */
-  *holders(fileId: FileId): Generator<Holder & { readonly chunks: Chunks }, void, void> {
+  /** Who holds something of the file. */
+  *sources(fileId: FileId): Generator<Holder & Held, void, void> {
     const now = this.#clock.monotonicMs();
     for (const { userId, name, until, files } of this.#holders.get(fileId)?.values() ?? []) {
-      const chunks = files.get(fileId);
-      if (until > now && chunks !== undefined) yield { userId, name, chunks };
+      const held = files.get(fileId);
+      if (until > now && held !== undefined) yield { userId, name, ...held };
     }
   }
 
@@ -205,7 +213,7 @@ export class Holdings {
   }
 
   #drop(lease: Lease, fileId: FileId, count: number): void {
-    const chunks = lease.files.get(fileId);
+    const chunks = lease.files.get(fileId)?.chunks;
     if (chunks === undefined) return;
     lease.files.delete(fileId);
     if (chunks.kind === 'some') lease.partialChunks -= count;

@@ -2,11 +2,11 @@
 import type { Clock } from '../protocol/clock.js';
 import { ParleyError } from '../protocol/errors.js';
 import { checkChunkCount, nameKey, parseFileName, printable } from '../protocol/values.js';
-import type { Digest, UserName } from '../protocol/values.js';
-import { ALL, coverAll, fromBase64, none, withChunks } from './bitmap.js';
+import type { Digest } from '../protocol/values.js';
+import { ALL, coverAll, fromBase64, isEmpty, none, withChunks } from './bitmap.js';
 import type { Chunks } from './bitmap.js';
 import { Holdings } from './holdings.js';
-import type { Holder } from './holdings.js';
+import type { Held, Holder } from './holdings.js';
 import { MAX_UPLOADS, Slots } from './limits.js';
 import type { Presence } from './presence.js';
 import type { FileId, FileRecord, FileStore, UserId } from './storage/port.js';
@@ -27,11 +27,7 @@ export interface RegistryParts {
 
 export type HoldChange = 'all' | { readonly bitmap: string } | { readonly add: readonly number[] };
 
-export interface OnlineHolder {
-  readonly userId: UserId;
-  readonly name: UserName;
-  readonly chunks: Chunks;
-}
+export type OnlineHolder = Holder & Held;
 
 export class Registry {
   readonly uploads = new Slots(MAX_UPLOADS);
@@ -105,16 +101,16 @@ export class Registry {
   }
 
   /** @throws ParleyError BYTES_DIFFER, CHUNK_NOT_FOUND, TOO_MANY_FILES */
-  hold(holder: Holder, file: FileRecord, change: HoldChange): void {
+  hold(holder: Holder, file: FileRecord, change: HoldChange, isPartial = false): void {
     const { id, chunks: count, name } = file;
-    const now = (): Chunks => this.#holdings.of(holder.userId, id) ?? none(count);
+    const now = (): Chunks => this.#holdings.of(holder.userId, id)?.chunks ?? none(count);
     const chunks =
       change === 'all'
         ? ALL
         : 'bitmap' in change
           ? fromBase64(change.bitmap, count, name)
           : withChunks(now(), change.add, count, name);
-    this.#holdings.set(holder, id, chunks, count, name);
+    this.#holdings.set(holder, id, { chunks, isPartial }, count, name);
   }
 
   release(userId: UserId, file: FileRecord): void {
@@ -138,7 +134,12 @@ export class Registry {
 
   /** Users online who hold at least one chunk, by name. */
   holders(file: Pick<FileRecord, 'id'>): OnlineHolder[] {
-    const online = [...this.#holdings.holders(file.id)].filter(
+    return this.sources(file).filter(({ chunks }) => !isEmpty(chunks));
+  }
+
+  /** Users online who can be asked for something of it, by name: holders, and those who have blocks of chunks only. */
+  sources(file: Pick<FileRecord, 'id'>): OnlineHolder[] {
+    const online = [...this.#holdings.sources(file.id)].filter(
       ({ userId }) => this.#presence.get(userId) !== undefined,
     );
     return online.sort((a, b) => (nameKey(a.name) < nameKey(b.name) ? -1 : 1));
@@ -146,7 +147,9 @@ export class Registry {
 
   countHolders(file: Pick<FileRecord, 'id'>): number {
     let count = 0;
-    for (const { userId } of this.#holdings.holders(file.id)) if (this.#presence.get(userId) !== undefined) count += 1;
+    for (const { userId, chunks } of this.#holdings.sources(file.id)) {
+      if (this.#presence.get(userId) !== undefined && !isEmpty(chunks)) count += 1;
+    }
     return count;
   }
 

@@ -51,4 +51,35 @@ describe('chunks/bits', () => {
     ]);
     expect(runsOf([])).to.deep.equal([]);
   });
+
+  it('finds, compares and subtracts as sets do', () => {
+    const size = 29;
+    const numbers = fc.uniqueArray(fc.nat(size - 1));
+    const setOf = (members: readonly number[]): BitSet => {
+      const set = new BitSet(size);
+      for (const member of members) set.add(member);
+      return set;
+    };
+    fc.assert(
+      fc.property(numbers, numbers, numbers, numbers, fc.nat(size + 3), (a, b, c, d, from) => {
+        const [mine, other, left, right] = [a, b, c, d].map(setOf) as [BitSet, BitSet, BitSet, BitSet];
+        const begin = from < size ? from : 0;
+        const inOrder = Array.from({ length: size }, (_, i) => (begin + i) % size);
+        const found = (without: readonly number[]): number | undefined =>
+          inOrder.find((each) => a.includes(each) && b.includes(each) && !without.includes(each));
+        expect(mine.find(from, other)).to.equal(found([]));
+        expect(mine.find(from, other, left)).to.equal(found(c));
+        expect(mine.find(from, other, left, right)).to.equal(found([...c, ...d]));
+        const rest = a.filter((each) => !b.includes(each)).sort((x, y) => x - y);
+        expect(numbersOf(mine.runsWithout(other))).to.deep.equal(rest);
+        expect(mine.equals(other)).to.equal(a.length === b.length && rest.length === 0);
+        const copy = mine.copy();
+        copy.subtract(other);
+        expect([copy.count, numbersOf(copy.runs())]).to.deep.equal([rest.length, rest]);
+        expect(numbersOf(mine.runs())).to.deep.equal([...a].sort((x, y) => x - y));
+      }),
+    );
+    expect(numbersOf(BitSet.full(size).runs())).to.have.length(size);
+    expect(BitSet.full(size).toBytes()).to.deep.equal(Buffer.from([0xff, 0xff, 0xff, 0x1f]));
+  });
 });

@@ -39,6 +39,21 @@ describe('a swarm of real processes', function () {
   });
   afterEach(() => cast.close());
 
+  it('lets receivers of one huge chunk serve each other', async () => {
+    copyFileSync(join(alice.folder, 'big.bin'), join(alice.folder, 'one.bin'));
+    await alice.ok('register', 'one.bin', '1');
+    await Promise.all([bob.ok('login'), carol.ok('login')]);
+    const [toBob, toCarol] = (await Promise.all([
+      bob.ok('download', 'one.bin', '--limit-rate', '15M'),
+      carol.ok('download', 'one.bin', '--limit-rate', '15M'),
+    ])) as unknown as Downloaded[];
+    expect(sha256(join(bob.folder, 'one.bin'))).to.equal(original);
+    expect(sha256(join(carol.folder, 'one.bin'))).to.equal(original);
+    const given = (to: Downloaded | undefined, by: string): number =>
+      to?.sources.find(({ user }) => user === by)?.bytes ?? 0;
+    expect(given(toBob, 'carol') + given(toCarol, 'bob'), 'bytes given each other').to.be.above(SIZE / 4);
+  });
+
   it('downloads to two at the same time, and they serve each other', async () => {
     // Many chunks, so that by chance alone the two soon have different ones.
     copyFileSync(join(alice.folder, 'big.bin'), join(alice.folder, 'many.bin'));

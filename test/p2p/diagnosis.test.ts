@@ -3,8 +3,9 @@ import { reasonsOf } from '../../src/p2p/diagnosis.js';
 import type { DownloadView, Reason } from '../../src/p2p/diagnosis.js';
 import type { DownloadOptions } from '../../src/p2p/download.js';
 import { askBlock } from '../../src/p2p/fetch.js';
-import { Provider, SERVED_AT_ONCE_PER_USER, sourceShare } from '../../src/p2p/provider.js';
-import type { Share } from '../../src/p2p/provider.js';
+import { Provider, SERVED_AT_ONCE_PER_USER } from '../../src/p2p/provider.js';
+import { sourceShare } from '../../src/p2p/share.js';
+import type { Share } from '../../src/p2p/share.js';
 import { ParleyError } from '../../src/protocol/errors.js';
 import type { ErrorCode } from '../../src/protocol/errors.js';
 import type { Source } from '../../src/chunks/source.js';
@@ -143,8 +144,8 @@ describe('p2p/diagnosis', () => {
       const { result } = downloadFrom(file, holders, {
         ...options?.(file),
         signal: stop.signal,
-        onBegun: (shows) => {
-          view = shows;
+        onBegun: (running) => {
+          ({ view } = running);
         },
       });
       const named = async (): Promise<Reason | undefined> =>

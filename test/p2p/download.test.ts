@@ -11,7 +11,18 @@ import { STALL_MS } from '../../src/p2p/holders.js';
 import type { HolderLink } from '../../src/p2p/holders.js';
 import { FakeClock } from '../support/fakeclock.js';
 import { refusal } from '../support/refusal.js';
-import { answering, bitmapOf, bytesOf, connectTo, downloadFrom, holder, makeFile, MemoryPart, range } from './swarm.js';
+import {
+  answering,
+  bitmapOf,
+  bytesOf,
+  connectTo,
+  downloadFrom,
+  holder,
+  makeFile,
+  MemoryPart,
+  range,
+  tellHeld,
+} from './swarm.js';
 import type { TestHolder } from './swarm.js';
 
 const MIB = 1024 * 1024;
@@ -181,7 +192,7 @@ describe('p2p/download and blame (R14)', () => {
     const file = makeFile(300_000, 3);
     for (const extra of [1, -1, MIB]) {
       const serve = answering(peerCommands, async (spec, _params, call) => {
-        if (spec.name === 'heldChunks') return { bitmap: bitmapOf(range(3), 3).toString('base64') };
+        if (spec.name === 'watchHeld') return tellHeld(file, range(3), call);
         await call.write(Buffer.alloc(Math.min(MIB, 100_000 + extra)));
         if (extra === MIB) await call.write(Buffer.alloc(MIB));
         return {};
@@ -291,7 +302,7 @@ describe('p2p/download when holders fail', () => {
       const clock = new FakeClock();
       let crawling = true;
       const crawl = answering(peerCommands, async (spec, _params, call) => {
-        if (spec.name === 'heldChunks') return { bitmap: bitmapOf([0, 1], 2).toString('base64') };
+        if (spec.name === 'watchHeld') return tellHeld(file, [0, 1], call);
         const { chunk } = _params as { chunk: number };
         const all = bytesOf(file, file.bytes, [chunk]);
         let at = 0;

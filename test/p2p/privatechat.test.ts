@@ -148,7 +148,7 @@ describe('p2p/privatechat', () => {
       'EMPTY_MESSAGE',
     );
     const root = 'ef'.repeat(32);
-    expect((await refusal(alice.call(peerCommands.heldChunks, { root }))).code).to.equal('UNKNOWN_COMMAND');
+    expect((await refusal(alice.call(peerCommands.watchHeld, { root }))).code).to.equal('UNKNOWN_COMMAND');
     await chat.send('x'.repeat(MAX_MESSAGE_BYTES));
     expect(kept.length).to.equal(1);
     await chat.close();

@@ -3,6 +3,7 @@ import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { BitSet } from '../../src/chunks/bits.js';
 import { digestAt } from '../../src/chunks/digest.js';
 import { buildManifest } from '../../src/chunks/manifest.js';
 import { openPart } from '../../src/chunks/part.js';
@@ -11,9 +12,10 @@ import { openSource } from '../../src/chunks/source.js';
 import { peerCommands } from '../../src/protocol/commands/peer.js';
 import type { Connection } from '../../src/protocol/connection.js';
 import type { Digest } from '../../src/protocol/values.js';
-import { askBlock, askDigests, askHeld, numbersIn } from '../../src/p2p/fetch.js';
-import { Provider, SERVED_AT_ONCE_PER_USER, partShare, sourceShare } from '../../src/p2p/provider.js';
-import type { Share } from '../../src/p2p/provider.js';
+import { askBlock, askDigests, watchHeld } from '../../src/p2p/fetch.js';
+import { Provider, SERVED_AT_ONCE_PER_USER } from '../../src/p2p/provider.js';
+import { partShare, sourceShare } from '../../src/p2p/share.js';
+import type { Share } from '../../src/p2p/share.js';
 import { Slots } from '../../src/p2p/slots.js';
 import { FakeClock } from '../support/fakeclock.js';
 import { refusal } from '../support/refusal.js';
@@ -25,6 +27,17 @@ setMaxListeners(0, never);
 
 function connect(file: ReturnType<typeof makeFile>, provider: Provider, user = 'bob'): Connection {
   return connectTo(file, holder('alice', []), (end) => provider.serve(user, end)).connection;
+}
+
+/** The blocks that the other end tells of first, as runs. */
+async function heldAt(connection: Connection, root: Digest, blocks: number): Promise<[number, number][]> {
+  const abort = new AbortController();
+  return new Promise((resolve, reject) => {
+    watchHeld(connection, root, blocks, abort.signal, (news) => {
+      resolve(news.blocks);
+      abort.abort();
+    }).catch(reject);
+  });
 }
 
 describe('p2p/provider', () => {
@@ -51,7 +64,7 @@ describe('p2p/provider', () => {
     const { root } = file.manifest;
     const provider = new Provider({ shares: { find: (asked) => (asked === root ? share : undefined) } });
     const connection = connect(file, provider);
-    expect([...numbersIn(await askHeld(connection, root, never), 2)]).to.deep.equal([0, 1]);
+    expect(await heldAt(connection, root, 4)).to.deep.equal([[0, 4]]);
     for (const chunk of [0, 1]) {
       const digests = await askDigests(connection, { root, chunk }, 2, never);
       expect(digests).to.deep.equal({ kind: 'bytes', bytes: digestsOf(file.plan, file.blockDigests, chunk) });
@@ -84,7 +97,7 @@ describe('p2p/provider', () => {
       askBlock(connection, { root, chunk: 1, block: 2 }, Buffer.alloc(1), never),
       askBlock(connection, { root, chunk: 65_535, block: Number.MAX_SAFE_INTEGER }, Buffer.alloc(1), never),
       askDigests(connection, { root, chunk: 2 }, 2, never),
-      askHeld(connection, other, never),
+      watchHeld(connection, other, 4, never, () => undefined),
     ];
     for (const answer of asked) expect((await refusal(answer)).code).to.equal('CHUNK_GONE');
     expect((await refusal(connection.call(peerCommands.endPrivate, {}))).code).to.equal('UNKNOWN_COMMAND');
@@ -102,24 +115,44 @@ describe('p2p/provider', () => {
     expect((await refusal(askBlock(connection, { root, chunk: 0, block: 0 }, Buffer.alloc(1), never))).code).to.equal(
       'CHUNK_GONE',
     );
-    expect([...numbersIn(await askHeld(connection, root, never), 2)]).to.deep.equal([]);
+    expect(await heldAt(connection, root, 4)).to.deep.equal([]);
     connection.destroy();
     await close();
   });
 
-  it('serves the whole chunks of a file that is still being fetched', async () => {
+  it('serves the blocks of a file that is still being fetched', async () => {
     const file = makeFile(30_000, 3);
     const { root } = file.manifest;
     const part = await openPart({ target: join(folder, 'b.bin'), manifest: file.manifest });
     part.learn(1, digestAt(file.blockDigests, 1));
     await part.write(1, file.bytes.subarray(10_000, 20_000));
     const connection = connect(file, new Provider({ shares: { find: () => partShare('b.bin', part) } }));
-    expect([...numbersIn(await askHeld(connection, root, never), 3)]).to.deep.equal([1]);
+    expect(await heldAt(connection, root, 3)).to.deep.equal([[1, 1]]);
     const answer = await askBlock(connection, { root, chunk: 1, block: 0 }, Buffer.alloc(10_000), never);
     expect(answer).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(10_000, 20_000) });
     expect((await refusal(askBlock(connection, { root, chunk: 0, block: 0 }, Buffer.alloc(1), never))).code).to.equal(
       'CHUNK_GONE',
     );
+    connection.destroy();
+    await part.close();
+  });
+
+  it('serves a block of a chunk that is not whole', async () => {
+    const file = makeFile(2_500_000, 1);
+    const { root } = file.manifest;
+    const part = await openPart({ target: join(folder, 'b.bin'), manifest: file.manifest });
+    part.learn(0, file.blockDigests);
+    const { offset, length } = blockPlace(file.plan, 1);
+    const second = file.bytes.subarray(offset, offset + length);
+    await part.write(1, second);
+    const connection = connect(file, new Provider({ shares: { find: () => partShare('b.bin', part) } }));
+    expect(await heldAt(connection, root, 3)).to.deep.equal([[1, 1]]);
+    const digests = await askDigests(connection, { root, chunk: 0 }, 3, never);
+    expect(digests).to.deep.equal({ kind: 'bytes', bytes: file.blockDigests });
+    const answer = await askBlock(connection, { root, chunk: 0, block: 1 }, Buffer.alloc(length), never);
+    expect(answer).to.deep.equal({ kind: 'bytes', bytes: second });
+    const missing = askBlock(connection, { root, chunk: 0, block: 2 }, Buffer.alloc(1), never);
+    expect((await refusal(missing)).code).to.equal('CHUNK_GONE');
     connection.destroy();
     await part.close();
   });
@@ -132,7 +165,9 @@ describe('p2p/provider', () => {
       file: 'a.bin',
       plan: file.plan,
       heldChunks: () => bitmapOf(range(100), 100),
-      hasChunk: () => true,
+      heldBlocks: () => BitSet.full(100),
+      hasBlock: () => true,
+      coming: () => [],
       blockDigests: () => undefined,
       read: async (block, target, at) => {
         await new Promise<void>((resolve) => void clock.after(10, resolve));

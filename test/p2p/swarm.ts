@@ -1,19 +1,21 @@
 /** Holders in memory for tests of downloads: a file, whoever has some of its chunks, and how they misbehave. */
 import { createHash } from 'node:crypto';
 import type { Duplex } from 'node:stream';
+import { BitSet } from '../../src/chunks/bits.js';
 import { DIGEST_BYTES, blockDigest, chunkDigest, digestAt, manifestRoot } from '../../src/chunks/digest.js';
-import { blockPlace, blocksOfChunk, chunkRange, planChunks } from '../../src/chunks/plan.js';
+import { blockPlace, blocksOfChunk, chunkOfBlock, chunkRange, planChunks } from '../../src/chunks/plan.js';
 import type { Plan } from '../../src/chunks/plan.js';
+import type { Clock } from '../../src/protocol/clock.js';
 import { Connection } from '../../src/protocol/connection.js';
-import type { CommandSpec } from '../../src/protocol/command.js';
+import type { CommandSpec, IncomingCall } from '../../src/protocol/command.js';
 import { ParleyError } from '../../src/protocol/errors.js';
 import { makeHello } from '../../src/protocol/hello.js';
-import type { Manifest } from '../../src/protocol/values.js';
+import type { Digest, Manifest } from '../../src/protocol/values.js';
 import { download } from '../../src/p2p/download.js';
 import type { DownloadOptions, DownloadResult } from '../../src/p2p/download.js';
 import type { HolderLink } from '../../src/p2p/holders.js';
 import { Provider } from '../../src/p2p/provider.js';
-import type { Share } from '../../src/p2p/provider.js';
+import type { Share } from '../../src/p2p/share.js';
 import { linkedPair } from '../support/pair.js';
 
 export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
@@ -149,7 +151,13 @@ function shareOf(file: TestFile, from: TestHolder): Share {
     file: file.name,
     plan: file.plan,
     heldChunks: () => bitmapOf(from.claims ?? from.chunks, file.plan.chunks),
-    hasChunk: (chunk) => from.chunks.has(chunk),
+    heldBlocks: () => {
+      const blocks = new BitSet(file.plan.blocks);
+      for (const chunk of from.claims ?? from.chunks) blocks.addRun(blocksOfChunk(file.plan, chunk));
+      return blocks;
+    },
+    hasBlock: (block) => from.chunks.has(chunkOfBlock(file.plan, block)),
+    coming: () => [],
     blockDigests: (chunk) => {
       const digests = digestsOf(file.plan, file.blockDigests, chunk);
       return from.digests?.(chunk, Buffer.from(digests)) ?? digests;
@@ -171,7 +179,7 @@ export function connectTo(
   file: TestFile,
   to: TestHolder,
   serve?: (connection: Connection) => void,
-  me = 'me',
+  { me = 'me', clock }: { me?: string; clock?: Clock | undefined } = {},
 ): HolderLink {
   const [ours, theirs] = linkedPair();
   to.wires.push([ours, theirs]);
@@ -182,12 +190,9 @@ export function connectTo(
   ours.on('data', (bytes: Buffer) => (received += bytes.length));
   const end = new Connection(theirs, { hello: makeHello('peer'), end: 'listener', pauseAboveBytes: 8 * 1024 * 1024 });
   to.ends.push(end);
+  const shares = { find: (root: Digest) => (root === file.manifest.root ? shareOf(file, to) : undefined) };
   if (serve !== undefined) serve(end);
-  else
-    new Provider({ shares: { find: (root) => (root === file.manifest.root ? shareOf(file, to) : undefined) } }).serve(
-      me,
-      end,
-    );
+  else new Provider({ shares, ...(clock === undefined ? {} : { clock }) }).serve(me, end);
   const connection = new Connection(ours, {
     hello: makeHello('peer'),
     end: 'dialer',
@@ -230,7 +235,7 @@ export function downloadFrom(
       if (to === undefined || to.unreachable === true) {
         return Promise.reject(new ParleyError('PEER_UNREACHABLE', { user, reason: 'refused' }));
       }
-      return Promise.resolve(connectTo(file, to));
+      return Promise.resolve(connectTo(file, to, undefined, { clock: more.clock }));
     },
     onChunk: (chunk) => announced.push(chunk),
     onReport: (user, _chunk, code) => reports.push(`${user} ${code}`),
@@ -249,6 +254,13 @@ export function bytesOf(file: TestFile, from: Buffer, chunks: Iterable<number>):
       return from.subarray(offset, offset + length);
     }),
   );
+}
+
+/** Tells as a peer does that these chunks are held, until the call is cancelled. */
+export async function tellHeld(file: TestFile, chunks: Iterable<number>, call: IncomingCall): Promise<never> {
+  const blocks = [...chunks].map((chunk) => blocksOfChunk(file.plan, chunk)).map(({ first, count }) => [first, count]);
+  await call.emit({ type: 'held', anew: true, blocks, given: [] });
+  return new Promise((_, reject) => call.signal.addEventListener('abort', () => reject(new ParleyError('CANCELLED'))));
 }
 
 /** Answers every call of these specs with one function. */

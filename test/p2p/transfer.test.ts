@@ -2,12 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { BitSet } from '../../src/chunks/bits.js';
 import { openPart } from '../../src/chunks/part.js';
 import { blockPlace } from '../../src/chunks/plan.js';
 import { download } from '../../src/p2p/download.js';
 import type { PeerLink } from '../../src/p2p/link.js';
 import { Provider } from '../../src/p2p/provider.js';
-import type { Share } from '../../src/p2p/provider.js';
+import type { Share } from '../../src/p2p/share.js';
 import { cleanUp, dial, introduce, listen, makeEnd, temporaryFolder } from './ends.js';
 import type { End } from './ends.js';
 import { bitmapOf, digestsOf, makeFile, range } from './swarm.js';
@@ -34,7 +35,9 @@ async function startHolder(
     file: file.name,
     plan: file.plan,
     heldChunks: () => bitmapOf(range(file.plan.chunks), file.plan.chunks),
-    hasChunk: () => true,
+    heldBlocks: () => BitSet.full(file.plan.blocks),
+    hasBlock: () => true,
+    coming: () => [],
     blockDigests: (chunk) => digestsOf(file.plan, file.blockDigests, chunk),
     read: (block, target, targetOffset) => {
       const { offset, length } = blockPlace(file.plan, block);

@@ -247,6 +247,28 @@ describe('the registry', () => {
     await bob.call(release, { file: 'no such file' });
   });
 
+  it('names who has, or fetches, blocks of chunks that are not whole to those who fetch, and to nobody else', async () => {
+    await register(alice, 'x', 10);
+    const carol = await hall.guest('carol');
+    const none = Buffer.from([0, 0]).toString('base64');
+    await carol.call(hold, { file: 'x', root: ROOT, chunks: { bitmap: none }, partial: true });
+    expect((await bob.call(locate, { file: 'x' })).holders).to.deep.equal([
+      { user: 'alice', bitmap: Buffer.from([0xff, 0b11]).toString('base64') },
+      { user: 'carol', bitmap: none, partial: true },
+    ]);
+    expect((await bob.call(searchFile, { file: 'x' })).holders).to.deep.equal(['alice']);
+    expect((await bob.call(files, {})).files[0]?.holders).to.equal(1);
+    await alice.call(release, { file: 'x' });
+    expect(await bob.call(searchFile, { file: 'x' })).to.deep.include({ available: false, holders: [] });
+    await carol.call(hold, { file: 'x', root: ROOT, chunks: { add: [3] } });
+    const [chunk] = (await bob.call(searchChunk, { file: 'x', chunks: [3] })).chunks;
+    expect(chunk).to.deep.equal({ index: 3, available: true, holders: ['carol'] });
+    // Each statement counts anew.
+    expect((await bob.call(locate, { file: 'x' })).holders.map(({ partial }) => partial)).to.deep.equal([undefined]);
+    await carol.call(hold, { file: 'x', root: ROOT, chunks: { bitmap: none } });
+    expect((await bob.call(locate, { file: 'x' })).holders).to.deep.equal([]);
+  });
+
   it('refuses holdings that cannot be', async () => {
     await register(alice, 'x', 10);
     const code = async (params: Parameters<typeof bob.call<typeof hold>>[1], guest = bob): Promise<string> =>

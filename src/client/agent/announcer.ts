@@ -8,17 +8,21 @@ import type { Digest } from '../../protocol/values.js';
 import { countBits } from './bitmaps.js';
 import type { Session } from './session.js';
 
-/** What is held of a file; `chunks` undefined when nothing is. */
+/** What is held of a file; `chunks` undefined when nothing is, and nothing is being fetched. */
 export interface Statement {
   readonly root: Digest;
   readonly chunks: ParamsIn<typeof serverCommands.hold>['chunks'] | undefined;
+  /** Blocks of other chunks are here as well, or come. */
+  readonly partial?: true;
 }
 
-/** What to say of a file of so many chunks of which these are held. */
-export function statementOf(root: Digest, chunks: number, bitmap: Buffer = Buffer.alloc(0)): Statement {
+/** What to say of a file of so many chunks of which these are held whole. */
+export function statementOf(root: Digest, chunks: number, bitmap: Buffer, isPartial: boolean): Statement {
   const held = countBits(bitmap);
-  if (held === 0) return { root, chunks: undefined };
-  return { root, chunks: held === chunks ? 'all' : { bitmap: bitmap.toString('base64') } };
+  if (held === chunks) return { root, chunks: 'all' };
+  const some = { root, chunks: { bitmap: bitmap.toString('base64') } };
+  if (isPartial) return { ...some, partial: true };
+  return held === 0 ? { root, chunks: undefined } : some;
 }
 
 export interface AnnouncerOptions {
@@ -97,7 +101,7 @@ export class Announcer {
     const { session, statement } = this.#options;
     const held = statement(file);
     if (held?.chunks === undefined) await session.call(serverCommands.release, { file });
-    else await session.call(serverCommands.hold, { file, root: held.root, chunks: held.chunks });
+    else await session.call(serverCommands.hold, { ...held, file, chunks: held.chunks });
   }
 
   async #tellMore(file: string, chunks: readonly number[]): Promise<void> {
@@ -106,7 +110,7 @@ export class Announcer {
     if (held?.chunks === undefined) return;
     for (let at = 0; at < chunks.length; at += MAX_INDICES_PER_CALL) {
       const add = chunks.slice(at, at + MAX_INDICES_PER_CALL);
-      await session.call(serverCommands.hold, { file, root: held.root, chunks: { add } });
+      await session.call(serverCommands.hold, { ...held, file, chunks: { add } });
     }
   }
 }

@@ -1,11 +1,9 @@
 /** The `download` command: from a name to verified bytes under the file's own name, or as far as they can be had. */
-import { BLOCK_BYTES } from '../../protocol/limits.js';
-import { blockDigest, digestAt } from '../../chunks/digest.js';
 import { clearRemains } from '../../chunks/endings.js';
 import type { FolderLayout } from '../../chunks/folderlayout.js';
 import { IndexPart } from '../../chunks/indexpart.js';
 import { openPart } from '../../chunks/part.js';
-import { blockPlace, chunkRange } from '../../chunks/plan.js';
+import { chunkRange } from '../../chunks/plan.js';
 import type { Clock } from '../../protocol/clock.js';
 import type { ParamsOf } from '../../protocol/command.js';
 import type { agentCommands } from '../../protocol/commands/agent.js';
@@ -31,6 +29,7 @@ import type { Session } from './session.js';
 import { isThere, wantedChunks } from './target.js';
 import { targetPath } from './targetpath.js';
 import type { Tracked, Transfers } from './transfers.js';
+import { copyOwn } from './owncopy.js';
 import { Failures, whyNot, whyRunning } from './why.js';
 import type { WhyAnswer } from './why.js';
 
@@ -144,7 +143,12 @@ export class Downloads {
       throw error;
     } finally {
       holding.busy = false;
-      if (library.at(path) === holding && !(await isWorthKeeping(holding))) await library.dropPart(holding);
+      holding.coming = () => [];
+      if (library.at(path) === holding && !(await isWorthKeeping(holding))) {
+        await library.dropPart(holding);
+        // That something of it would come was told when it began.
+        void library.announce(registered.file);
+      }
     }
   }
 
@@ -167,7 +171,7 @@ export class Downloads {
       await fetched?.giveTo(part);
       const holding = await library.addPart(file, manifest.root, path, part, layout);
       holding.busy = true;
-      if (known !== undefined || holdsAnything(holding)) void library.announce(file);
+      void library.announce(file);
       return { holding, got: { ...got, chunks: got.chunks.filter((chunk) => part.hasChunk(chunk)) } };
     } catch (thrown) {
       await part.close();
@@ -196,8 +200,8 @@ export class Downloads {
     chunks: readonly number[],
     { request, path, signal, tracked, onState }: Attempt,
   ): Promise<DownloadResult> {
-    const { library } = this.#options;
-    const own = await this.#copyOwn(holding, chunks, signal);
+    const { library, account } = this.#options;
+    const own = await copyOwn(library.find(holding.record.root), holding.part, chunks, account().user, signal);
     const fetched = await download({
       ...this.#swarm(registered, { request, path, signal }),
       part: holding.part,
@@ -213,7 +217,7 @@ export class Downloads {
     { file, manifest }: Registered,
     { request, path, signal }: Pick<Job, 'request' | 'path' | 'signal'>,
   ): Omit<DownloadOptions, 'part' | 'chunks'> {
-    const { session, peers, clock } = this.#options;
+    const { session, peers, clock, library } = this.#options;
     return {
       file,
       manifest,
@@ -227,46 +231,13 @@ export class Downloads {
       },
       connect: (user, stop) => peers.connect(user, 'transfer', { signal: stop }),
       onReport: (user, chunk, code) => this.#report(user, file, chunk, code),
-      onBegun: (view) => {
+      onBegun: ({ view, coming }) => {
         const running = this.#running.get(path);
         if (running !== undefined) running.view = view;
+        const holding = library.at(path);
+        if (holding?.kind === 'part' && holding.busy) holding.coming = coming;
       },
     };
-  }
-
-  /** What this user has of the same bytes elsewhere need not come over a link. */
-  async #copyOwn(
-    { part, record }: PartHolding,
-    chunks: readonly number[],
-    signal: AbortSignal,
-  ): Promise<DownloadResult> {
-    const { library, account } = this.#options;
-    const share = library.find(record.root);
-    const there = new Set(share && numbersIn(share.heldChunks(), part.plan.chunks));
-    const copied: number[] = [];
-    let bytes = 0;
-    const buffer = Buffer.allocUnsafe(BLOCK_BYTES);
-    for (const chunk of chunks) {
-      if (part.hasChunk(chunk) || share === undefined || !there.has(chunk)) continue;
-      const digests = share.blockDigests(chunk);
-      if (digests === undefined) continue;
-      try {
-        part.learn(chunk, digests);
-        for (const block of part.missing(chunk)) {
-          signal.throwIfAborted();
-          const { indexInChunk } = blockPlace(part.plan, block);
-          const copy = buffer.subarray(0, await share.read(block, buffer, 0));
-          if (!blockDigest(copy).equals(digestAt(digests, indexInChunk))) break;
-          await part.write(block, copy);
-          bytes += copy.length;
-        }
-      } catch (thrown) {
-        const { code } = toParleyError(thrown);
-        if (code !== 'CHUNK_GONE' && code !== 'HASH_MISMATCH') throw thrown;
-      }
-      if (part.hasChunk(chunk)) copied.push(chunk);
-    }
-    return { chunks: copied, sources: bytes === 0 ? [] : [{ user: account().user, bytes }] };
   }
 
   /** Fetches, and gives the file its name when all is there; blocks that turn out spoilt on disk then are fetched again. */

@@ -7,7 +7,7 @@ import { chunkOfBlock } from '../../chunks/plan.js';
 import type { Plan } from '../../chunks/plan.js';
 import { ParleyError } from '../../protocol/errors.js';
 import type { Digest } from '../../protocol/values.js';
-import type { Share } from '../../p2p/provider.js';
+import type { Share } from '../../p2p/share.js';
 import type { ShareRecord, WholeRecord } from './shareindex.js';
 import type { WholeShare } from './wholeshare.js';
 
@@ -24,6 +24,8 @@ export interface PartHolding {
   readonly share: Share;
   /** A download is writing to it. */
   busy: boolean;
+  /** Blocks that it has asked for, ascending. */
+  coming: () => readonly number[];
 }
 export type Holding = WholeHolding | PartHolding;
 
@@ -48,14 +50,29 @@ export class JoinedShare implements Share {
     return joined;
   }
 
-  hasChunk(chunk: number): boolean {
-    return this.#shares().some((share) => share.hasChunk(chunk));
+  heldBlocks(): BitSet {
+    const [first, ...more] = this.#shares();
+    if (first === undefined) return new BitSet(this.plan.blocks);
+    if (more.length === 0) return first.heldBlocks();
+    const joined = first.heldBlocks().copy();
+    for (const share of more) for (const run of share.heldBlocks().runsWithout(joined)) joined.addRun(run);
+    return joined;
+  }
+
+  hasBlock(block: number): boolean {
+    return this.#shares().some((share) => share.hasBlock(block));
+  }
+
+  coming(): readonly number[] {
+    return [...new Set(this.#shares().flatMap((share) => share.coming()))].sort((a, b) => a - b);
   }
 
   blockDigests(chunk: number): Buffer | undefined {
-    return this.#shares()
-      .find((share) => share.hasChunk(chunk))
-      ?.blockDigests(chunk);
+    for (const share of this.#shares()) {
+      const digests = share.blockDigests(chunk);
+      if (digests !== undefined) return digests;
+    }
+    return undefined;
   }
 
   async read(block: number, target: Uint8Array, targetOffset: number): Promise<number> {
@@ -63,7 +80,7 @@ export class JoinedShare implements Share {
     const tried = new Set<Share>();
     let failure: unknown = new ParleyError('CHUNK_GONE', { file: this.file, chunk });
     while (true) {
-      const share = this.#shares().find((each) => each.hasChunk(chunk) && !tried.has(each));
+      const share = this.#shares().find((each) => each.hasBlock(block) && !tried.has(each));
       if (share === undefined) throw failure;
       tried.add(share);
       try {
@@ -87,7 +104,17 @@ export interface WholeFile {
   readonly layout?: FolderLayout | undefined;
 }
 
-/** Whether any chunk of it is whole. */
+/** Whether any block of it is here. */
 export function holdsAnything({ part }: PartHolding): boolean {
-  return part.heldChunks().some((byte) => byte > 0);
+  return part.heldBlocks.count > 0;
+}
+
+/** Whether blocks of chunks that are not whole are here, or come. */
+export function isPartial(holding: Holding): boolean {
+  return holding.kind === 'part' && (holding.busy || holdsAnything(holding));
+}
+
+/** Serves it no more, and lets go of its files. */
+export async function closeHolding(holding: Holding): Promise<void> {
+  await (holding.kind === 'whole' ? holding.share : holding.part).close();
 }

@@ -5,12 +5,12 @@ import type { FinishedFile, Part } from '../../chunks/part.js';
 import type { Clock } from '../../protocol/clock.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { Digest } from '../../protocol/values.js';
-import { partShare } from '../../p2p/provider.js';
-import type { Share, Shares } from '../../p2p/provider.js';
+import { partShare } from '../../p2p/share.js';
+import type { Share, Shares } from '../../p2p/share.js';
 import { Announcer, statementOf } from './announcer.js';
 import type { Statement } from './announcer.js';
 import type { FaceEvents } from './faceevents.js';
-import { JoinedShare } from './holding.js';
+import { JoinedShare, closeHolding, isPartial } from './holding.js';
 import { countBits } from './bitmaps.js';
 import type { WholeFile, Holding, PartHolding, WholeHolding } from './holding.js';
 import type { Log } from './log.js';
@@ -236,7 +236,8 @@ export class Library implements Shares {
   }
 
   #holdPart(record: ShareRecord, part: Part): PartHolding {
-    const holding: PartHolding = { kind: 'part', record, part, share: partShare(record.file, part), busy: false };
+    const share = partShare(record.file, part, () => holding.coming());
+    const holding: PartHolding = { kind: 'part', record, part, share, busy: false, coming: () => [] };
     this.#holdings.set(record.path, holding);
     return holding;
   }
@@ -298,10 +299,12 @@ export class Library implements Shares {
   }
 
   #statement(file: string): Statement | undefined {
-    const [first] = this.#usable((record) => record.file === file);
+    const holdings = this.#usable((record) => record.file === file);
+    const [first] = holdings;
     if (first === undefined) return undefined;
     const { root, chunks } = first.record;
-    return statementOf(root, chunks, this.find(root)?.heldChunks());
+    const held = this.find(root)?.heldChunks() ?? Buffer.alloc(0);
+    return statementOf(root, chunks, held, holdings.some(isPartial));
   }
 
   #usable(fits: (record: ShareRecord) => boolean = () => true): Holding[] {
@@ -337,8 +340,4 @@ export class Library implements Shares {
     const { code, message } = toParleyError(thrown);
     this.#options.log.warn({ code, reason: message }, 'a shared file could not be looked after');
   }
-}
-
-async function closeHolding(holding: Holding): Promise<void> {
-  await (holding.kind === 'whole' ? holding.share : holding.part).close();
 }

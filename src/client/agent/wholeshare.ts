@@ -1,11 +1,11 @@
 /** Whole files and folders as shares: opened when somebody asks, closed when nobody does, and never served once they changed. */
+import { BitSet } from '../../chunks/bits.js';
 import type { Source } from '../../chunks/source.js';
 import type { Plan } from '../../chunks/plan.js';
 import type { Clock } from '../../protocol/clock.js';
 import { ParleyError } from '../../protocol/errors.js';
 import type { Digest } from '../../protocol/values.js';
-import { fullBitmap } from '../../p2p/provider.js';
-import type { Share } from '../../p2p/provider.js';
+import type { Share } from '../../p2p/share.js';
 import type { DigestStore } from './digeststore.js';
 
 /** Milliseconds after the last read that a file stays open. */
@@ -33,6 +33,7 @@ export class WholeShare implements Share {
   readonly file: string;
   readonly plan: Plan;
   readonly #options: WholeShareOptions;
+  #all: BitSet | undefined;
   #source: Promise<ServedSource> | undefined;
   #reading = 0;
   #cancelClose: () => void = () => undefined;
@@ -51,11 +52,20 @@ export class WholeShare implements Share {
   }
 
   heldChunks(): Buffer {
-    return this.usable ? fullBitmap(this.plan.chunks) : Buffer.alloc(Math.ceil(this.plan.chunks / 8));
+    return (this.usable ? BitSet.full(this.plan.chunks) : new BitSet(this.plan.chunks)).toBytes();
   }
 
-  hasChunk(chunk: number): boolean {
-    return this.usable && chunk < this.plan.chunks;
+  heldBlocks(): BitSet {
+    if (!this.usable) return new BitSet(this.plan.blocks);
+    return (this.#all ??= BitSet.full(this.plan.blocks));
+  }
+
+  hasBlock(block: number): boolean {
+    return this.usable && block < this.plan.blocks;
+  }
+
+  coming(): readonly number[] {
+    return [];
   }
 
   blockDigests(chunk: number): Buffer | undefined {

@@ -2,15 +2,15 @@
 import { blockDigests } from './peer/blockDigests.js';
 import { endPrivate } from './peer/endPrivate.js';
 import { fetchBlock } from './peer/fetchBlock.js';
-import { heldChunks } from './peer/heldChunks.js';
 import { privateMessage } from './peer/privateMessage.js';
 import { queue } from './peer/queue.js';
+import { watchHeld } from './peer/watchHeld.js';
 
 export const peerCommands = {
   blockDigests,
   endPrivate,
   fetchBlock,
-  heldChunks,
   privateMessage,
   queue,
+  watchHeld,
 } as const;

@@ -7,11 +7,15 @@ export const locate: Handler<'locate'> = async (
 ) => {
   const file = await registry.find(name);
   const me = session.user.id;
-  const others = registry.holders(file).filter(({ userId }) => userId !== me);
+  const others = registry.sources(file).filter(({ userId }) => userId !== me);
   const blockers = await blocks.blockersOf(me);
   const blocked = new Set((await storage.listBlocked(me)).map(({ id }) => id));
   const holders = others
     .filter(({ userId }) => !blockers.has(userId) && !blocked.has(userId))
-    .map((holder) => ({ user: holder.name, bitmap: toBase64(holder.chunks, file.chunks) }));
+    .map(({ name: user, chunks, isPartial }) => ({
+      user,
+      bitmap: toBase64(chunks, file.chunks),
+      ...(isPartial ? { partial: true as const } : {}),
+    }));
   return { file: file.name, root: file.root, holders };
 };

@@ -7,8 +7,9 @@ import { planChunks } from '../../../src/chunks/plan.js';
 import type { PeerLink } from '../../../src/p2p/link.js';
 import { startPeerListener } from '../../../src/p2p/listener.js';
 import { Pins } from '../../../src/p2p/pins.js';
-import { fullBitmap, Provider } from '../../../src/p2p/provider.js';
-import type { Share } from '../../../src/p2p/provider.js';
+import { BitSet } from '../../../src/chunks/bits.js';
+import { Provider } from '../../../src/p2p/provider.js';
+import type { Share } from '../../../src/p2p/share.js';
 import { makeIdentity } from '../../../src/protocol/certificate.js';
 import type { ParamsOf } from '../../../src/protocol/command.js';
 import { clientCommands } from '../../../src/protocol/commands/client.js';
@@ -253,8 +254,10 @@ async function hostileHolder(people: People, undo: Cleanup) {
       shares.set(root, {
         file,
         plan: planChunks(bytes.length, 1),
-        heldChunks: () => fullBitmap(1),
-        hasChunk: () => true,
+        heldChunks: () => BitSet.full(1).toBytes(),
+        heldBlocks: () => BitSet.full(planChunks(bytes.length, 1).blocks),
+        hasBlock: () => true,
+        coming: () => [],
         blockDigests: () => blockDigest(bytes),
         read: (_block, target, at) => {
           target.set(bytes, at);

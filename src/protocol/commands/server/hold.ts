@@ -17,6 +17,10 @@ export const hold = defineCommand({
         z.object({ add: z.array(chunkIndex).min(1).max(MAX_INDICES_PER_CALL) }),
       ])
       .describe('All of the file, exactly those of a bitmap, or some more.'),
+    partial: z
+      .literal(true)
+      .optional()
+      .describe('Blocks of other chunks are here as well, or come: others may ask for them.'),
   }),
   result: z.object({}),
   errors: ['KEY_REQUIRED', 'FILE_NOT_REGISTERED', 'BYTES_DIFFER', 'CHUNK_NOT_FOUND', 'TOO_MANY_FILES'],

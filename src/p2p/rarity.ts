@@ -1,0 +1,51 @@
+/** The blocks that can be asked for, by how many holders have them: rarest first (Legout and others, "Rarest first and choke algorithms are enough", 2006). */
+import { BitSet } from '../chunks/bits.js';
+
+/** Holders from which on a block is as common as any. */
+const COMMON = 8;
+
+export class Rarity {
+  /** How many holders have each block. */
+  readonly #holders: Uint16Array;
+  /** Free blocks with so many holders; the last one: or more. */
+  readonly #free: readonly BitSet[];
+
+  constructor(blocks: number) {
+    this.#holders = new Uint16Array(blocks);
+    this.#free = Array.from({ length: COMMON + 1 }, () => new BitSet(blocks));
+  }
+
+  /** The sets of free blocks that some holder has, rarest first; some are empty. */
+  get rarestFirst(): readonly BitSet[] {
+    return this.#free.slice(1);
+  }
+
+  holdersOf(block: number): number {
+    return this.#holders[block] ?? 0;
+  }
+
+  isFree(block: number): boolean {
+    return this.#level(block).has(block);
+  }
+
+  /** The block can be asked for. */
+  free(block: number): void {
+    this.#level(block).add(block);
+  }
+
+  /** The block is asked for, or there. */
+  take(block: number): void {
+    this.#level(block).delete(block);
+  }
+
+  /** One holder more has the block, or one less. */
+  count(block: number, by: 1 | -1): void {
+    const wasFree = this.#level(block).delete(block);
+    this.#holders[block] = this.holdersOf(block) + by;
+    if (wasFree) this.free(block);
+  }
+
+  #level(block: number): BitSet {
+    return this.#free[Math.min(COMMON, this.holdersOf(block))] as BitSet;
+  }
+}

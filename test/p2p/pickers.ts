@@ -1,0 +1,49 @@
+/** Pickers for tests: repeatable chance, and blocks that come. */
+import { Picker } from '../../src/p2p/picker.js';
+import type { PickerOptions } from '../../src/p2p/picker.js';
+import type { BlockRange } from '../../src/chunks/plan.js';
+import { runsOf } from '../../src/chunks/bits.js';
+
+export const MIB = 1024 * 1024;
+
+/** A repeatable source of random numbers (mulberry32). */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+/** Blocks 0 to n - 1, or the ones named. */
+export const upTo = (n: number): BlockRange[] => [{ first: 0, count: n }];
+export const only = (...blocks: number[]): BlockRange[] => runsOf(blocks);
+
+export function makePicker(blocks: number, options: Partial<PickerOptions> = {}): Picker {
+  return new Picker({ blocks, wanted: range(blocks), bytesOf: () => MIB, random: seeded(1), ...options });
+}
+
+/** A block that came and was written. */
+export function land(picker: Picker, id: string, block: number, now: number): readonly string[] | undefined {
+  picker.received(id, block, now);
+  return picker.arrived(id, block);
+}
+
+/** Gets one block through, so that the holder has shown that it can. */
+export function prove(picker: Picker, id: string, ms = 10, now = 0): number {
+  const block = picker.next(id, now);
+  if (block === undefined) throw new Error('nothing to ask for');
+  land(picker, id, block, now + ms);
+  return block;
+}
+
+/** Asks until the window is full; the blocks. */
+export function fill(picker: Picker, id: string, now = 0): number[] {
+  const asked: number[] = [];
+  for (let block = picker.next(id, now); block !== undefined; block = picker.next(id, now)) asked.push(block);
+  return asked;
+}
