@@ -2,13 +2,17 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { farWire } from './farwire.js';
+import type { Distance } from './farwire.js';
 
 /** Milliseconds of unused rate that may be caught up with: timers are late by about that. */
 const MAX_BURST_MS = 20;
 
-export interface CappedWireOptions {
+/** With a distance, the agent is that far away. */
+export interface CappedWireOptions extends Partial<Distance> {
   /** Where links come in. */
   readonly host: string;
   /** Where they go to. */
@@ -23,6 +27,8 @@ export class CappedWire {
   readonly #options: CappedWireOptions;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Directions of links so far. */
+  #directions = 0;
   /** When all that left so far is paid for. */
   #paidAt = 0;
   /** Bytes that left the agent, with all that wraps them. */
@@ -53,12 +59,24 @@ export class CappedWire {
     const ends = [incoming, agent];
     for (const end of ends) this.#sockets.add(end.setNoDelay());
     const slowed = (source: AsyncIterable<Buffer>): AsyncIterable<Buffer> => this.#slowed(source);
+    const [there, back] = [this.#far(), this.#far()];
     // Links that break are the agents' business.
-    await Promise.allSettled([pipeline(incoming, agent), pipeline(agent, slowed, incoming)]);
+    await Promise.allSettled([
+      there === undefined ? pipeline(incoming, agent) : pipeline(incoming, there, agent),
+      back === undefined ? pipeline(agent, slowed, incoming) : pipeline(agent, slowed, back, incoming),
+    ]);
     for (const end of ends) {
       end.destroy();
       this.#sockets.delete(end);
     }
+  }
+
+  #far(): Duplex | undefined {
+    const { roundTripMs, loss = 0, seed = 0 } = this.#options;
+    this.#directions += 1;
+    return roundTripMs === undefined
+      ? undefined
+      : farWire({ roundTripMs, loss, seed: seed * 1_000 + this.#directions });
   }
 
   async *#slowed(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {

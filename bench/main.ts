@@ -14,6 +14,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   register: async () => (await import('./register.js')).benchRegister(),
   size: async () => (await import('./size.js')).benchSize(),
   seedonce: async () => (await import('./seedonce.js')).benchSeedOnce(),
+  wan: async () => (await import('./wan.js')).benchWan(),
   pipe: async () => (await import('./pipe.js')).printPipe(),
   part: async () => (await import('./part.js')).benchPart(),
   folder: async () => (await import('./folder.js')).benchFolder(),

@@ -17,8 +17,10 @@ export interface AgentOptions {
   readonly password: string;
   /** `host:port`. */
   readonly server: string;
+  /** Where links come in; any port of 127.0.0.1 when absent. */
+  readonly listen?: string;
   /** What it is run under. */
-  readonly under?: readonly [string, ...string[]];
+  readonly under?: readonly string[];
   /** Everything that it tells its faces. */
   readonly onEvent?: (event: FaceEvent) => void;
 }
@@ -34,8 +36,8 @@ export interface RunningAgent {
 
 /** Starts an agent on its home and logs in; rejects when that is refused. */
 export async function runAgentProcess(options: AgentOptions): Promise<RunningAgent> {
-  const { home, user, password, server, onEvent, under = [] } = options;
-  const words = ['agent', '--background', '--json', '--home', home, '--listen', '127.0.0.1:0'];
+  const { home, user, password, server, onEvent, listen = '127.0.0.1:0', under = [] } = options;
+  const words = ['agent', '--background', '--json', '--home', home, '--listen', listen];
   const [program = process.execPath, ...before] = [...under, process.execPath, CLIENT_MAIN, ...words];
   const child = endsWithUs(spawn(program, before, { stdio: ['ignore', 'ignore', 'pipe'] }));
   let complaint = '';
@@ -49,7 +51,7 @@ export async function runAgentProcess(options: AgentOptions): Promise<RunningAge
       return face !== undefined;
     });
     if (face === undefined) throw new Error('there is no agent');
-    if (onEvent !== undefined) listen(face, onEvent);
+    if (onEvent !== undefined) hear(face, onEvent);
     await face.call(agentCommands.login, { server, user, password });
     return { face, pid: child.pid ?? 0, kill: () => end(child, face), end: () => logout(child, face) };
   } catch (error) {
@@ -58,7 +60,7 @@ export async function runAgentProcess(options: AgentOptions): Promise<RunningAge
   }
 }
 
-function listen(face: Connection, onEvent: (event: FaceEvent) => void): void {
+function hear(face: Connection, onEvent: (event: FaceEvent) => void): void {
   const heard = (value: unknown): void => {
     const { data } = faceEvent.safeParse(value);
     if (data !== undefined) onEvent(data);

@@ -19,6 +19,8 @@ export interface HouseOptions {
   readonly users: Readonly<Record<string, string>>;
   /** Another program than the server's own, with words before the server's. */
   readonly main?: readonly [string, ...string[]];
+  /** Where it listens; 127.0.0.1 when absent. */
+  readonly host?: string;
   /** What the program is run under. */
   readonly under?: readonly string[];
 }
@@ -47,11 +49,15 @@ export class House {
 
   /** Where the server listens; undefined while it does not. */
   get at(): { host: string; port: number } | undefined {
-    return this.#child === undefined ? undefined : { host: '127.0.0.1', port: this.#port };
+    return this.#child === undefined ? undefined : { host: this.#host, port: this.#port };
   }
 
   get address(): string {
-    return `127.0.0.1:${this.#port}`;
+    return `${this.#host}:${this.#port}`;
+  }
+
+  get #host(): string {
+    return this.#options.host ?? '127.0.0.1';
   }
 
   async start(): Promise<void> {
@@ -59,6 +65,8 @@ export class House {
     const words = [...under.slice(1), ...(under.length > 0 ? [process.execPath] : []), ...main, String(this.#port)];
     const program = under[0] ?? process.execPath;
     const more = [
+      '--host',
+      this.#host,
       '--data',
       this.dataDir,
       '--credentials',
