@@ -5,6 +5,7 @@ import type { BlockRange } from '../chunks/plan.js';
 import { pause } from '../protocol/clock.js';
 import type { Clock } from '../protocol/clock.js';
 import type { IncomingCall } from '../protocol/command.js';
+import type { Connection } from '../protocol/connection.js';
 import { ParleyError } from '../protocol/errors.js';
 import { MAX_RUNS_PER_EVENT } from '../protocol/limits.js';
 import type { Digest } from '../protocol/values.js';
@@ -13,6 +14,9 @@ import type { Shares } from './share.js';
 
 /** Milliseconds between looks at what is new: receivers feed each other soon, and some blocks go into one event. */
 export const HELD_PUSH_MS = 100;
+
+/** Watches over one link; a download needs one. */
+const WATCHES_PER_LINK = 4;
 
 interface Watched {
   /** Blocks that were sent, or are about to be, since somebody watches. */
@@ -33,6 +37,7 @@ export class HeldWatch {
   readonly #shares: Shares;
   readonly #clock: Clock;
   readonly #watched = new Map<Digest, Watched>();
+  readonly #watches = new WeakMap<Connection, number>();
 
   constructor(shares: Shares, clock: Clock) {
     this.#shares = shares;
@@ -44,8 +49,19 @@ export class HeldWatch {
     this.#watched.get(root)?.given.add(block);
   }
 
-  /** Tells one who watches until they cancel. @throws ParleyError CHUNK_GONE when nothing is known of it; CANCELLED */
-  async tell(root: Digest, call: IncomingCall): Promise<never> {
+  /** Tells one who watches until they cancel. @throws ParleyError CHUNK_GONE when nothing is known of it; SERVER_BUSY; CANCELLED */
+  async tell(root: Digest, connection: Connection, call: IncomingCall): Promise<never> {
+    const watches = this.#watches.get(connection) ?? 0;
+    if (watches >= WATCHES_PER_LINK) throw new ParleyError('SERVER_BUSY');
+    this.#watches.set(connection, watches + 1);
+    try {
+      return await this.#tell(root, call);
+    } finally {
+      this.#watches.set(connection, (this.#watches.get(connection) ?? 1) - 1);
+    }
+  }
+
+  async #tell(root: Digest, call: IncomingCall): Promise<never> {
     const share = this.#shares.find(root);
     if (share === undefined) throw new ParleyError('CHUNK_GONE', { chunk: 0 });
     const nothing = new BitSet(share.plan.blocks);

@@ -98,7 +98,7 @@ export class Provider {
       const isLimited = [this.#limit, limit].some((each) => each?.isHolding === true);
       return { ...(ahead === undefined ? {} : { ahead }), isLimited };
     },
-    watchHeld: ({ root }, _context, call) => this.#watch.tell(root, call),
+    watchHeld: ({ root }, { connection }, call) => this.#watch.tell(root, connection, call),
     blockDigests: async ({ root, chunk }, { user }, call) => {
       const digests = this.#find(root, chunk).blockDigests(chunk);
       if (digests === undefined) throw new ParleyError('CHUNK_GONE', { chunk });

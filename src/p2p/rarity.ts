@@ -9,15 +9,13 @@ export class Rarity {
   readonly #holders: Uint16Array;
   /** Free blocks with so many holders; the last one: or more. */
   readonly #free: readonly BitSet[];
+  /** The sets of free blocks that some holder has; some are empty. */
+  readonly rarestFirst: readonly BitSet[];
 
   constructor(blocks: number) {
     this.#holders = new Uint16Array(blocks);
     this.#free = Array.from({ length: COMMON + 1 }, () => new BitSet(blocks));
-  }
-
-  /** The sets of free blocks that some holder has, rarest first; some are empty. */
-  get rarestFirst(): readonly BitSet[] {
-    return this.#free.slice(1);
+    this.rarestFirst = this.#free.slice(1);
   }
 
   holdersOf(block: number): number {

@@ -149,6 +149,22 @@ describe('p2p/heldwatch', () => {
     expect(heard[1]?.blocks[0]).to.deep.equal([2 * MAX_RUNS_PER_EVENT, 1]);
   });
 
+  it('answers few watches over one link, and more when one ends', async () => {
+    const { clock, connect } = serving(() => new BitSet(BLOCKS));
+    const bob = connect('bob');
+    const watches = range(4).map(() => watch(bob));
+    await turn(clock);
+    const never = new AbortController().signal;
+    const more = watchHeld(bob, root, BLOCKS, never, () => undefined);
+    expect((await refusal(more)).code).to.equal('SERVER_BUSY');
+    await watches.pop()?.stop();
+    await turn(clock);
+    const again = watch(bob);
+    await turn(clock);
+    expect(again.heard).to.have.length(1);
+    for (const { stop } of [...watches, again]) await stop();
+  });
+
   it('does not believe in blocks that the file does not have', async () => {
     const beyond = makeFile(BLOCKS * 200, BLOCKS * 2);
     const serve = answering(peerCommands, (_spec, _params, call) => tellHeld(beyond, range(BLOCKS + 1), call));

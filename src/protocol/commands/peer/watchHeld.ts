@@ -27,7 +27,7 @@ export const watchHeld = defineCommand({
   says: 'Tells which blocks of the bytes with this root are held here, and then what comes, until it is cancelled.',
   params: z.object({ root: digest }),
   result: z.object({}),
-  errors: ['CHUNK_GONE'],
+  errors: ['CHUNK_GONE', 'SERVER_BUSY'],
   events: heldNews,
   unbounded: true,
 });
