@@ -1,5 +1,6 @@
 /** What a download waits for, in words: from how it stands with each holder. Pure. */
 import { runsOf } from '../chunks/bits.js';
+import { describe, isErrorCode } from '../protocol/errors.js';
 import type { ParleyError } from '../protocol/errors.js';
 
 /** How a download stands with one holder. */
@@ -77,6 +78,24 @@ export function reasonsOf(view: DownloadView): Reason[] {
   if (rate > 0 && sending.length > 0) reasons.push({ code: 'RUNNING', text: `blocks come from ${sending.join(', ')}` });
   if (reasons.length === 0) reasons.push({ code: 'LINKING', text: 'it looks for holders' });
   return reasons;
+}
+
+/** A holder that nothing could be had from, as NO_HOLDER names it: user, code, and the address that was tried, if any. */
+export function failedText(user: string, { code, details: { address } }: ParleyError): string {
+  return [user, code, ...(typeof address === 'string' ? [address] : [])].join(' ');
+}
+
+/** What a download ended with: the error, and each holder that it names. */
+export function reasonsOfEnd(error: ParleyError): Reason[] {
+  const { code, message, details } = error;
+  const failed = Array.isArray(details['failed']) ? details['failed'] : [];
+  const holders = failed.flatMap((text): Reason[] => {
+    const [user = '', of = '', address] = String(text).split(' ');
+    if (!isErrorCode(of)) return [];
+    const reason = address === undefined ? 'the last try failed' : `tried at ${address}`;
+    return [{ code: of, user, text: describe(of, { user, who: user, reason }), ...(address && { address }) }];
+  });
+  return [{ code, text: message }, ...holders];
 }
 
 function reasonOf({ user, state, rate, asked, isUseful, error, retrySeconds, queue }: HolderView): Reason[] {

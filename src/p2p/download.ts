@@ -14,6 +14,7 @@ import { ParleyError, toParleyError } from '../protocol/errors.js';
 import type { Manifest } from '../protocol/values.js';
 import { BlockWriter } from './blockwriter.js';
 import { CheckedBlocks } from './checked.js';
+import { failedText } from './diagnosis.js';
 import type { DownloadView } from './diagnosis.js';
 import { Finding } from './finding.js';
 import type { Located } from './finding.js';
@@ -239,7 +240,7 @@ class Download {
     }
     const { file } = this.#options;
     const chunks = [...this.#ledger.wanted].sort((a, b) => a - b);
-    const failed = this.#holders.all.flatMap(({ user, lastError }) => (lastError ? [`${user} ${lastError.code}`] : []));
+    const failed = this.#holders.all.flatMap(({ user, lastError }) => (lastError ? [failedText(user, lastError)] : []));
     const what = `${chunks.length === 1 ? 'chunk' : 'chunks'} ${namedRanges(chunks)} of ${file}`;
     this.#fail(new ParleyError('NO_HOLDER', { what, file, chunks: chunks.slice(0, MAX_NAMED_CHUNKS), failed }));
   }

@@ -3,8 +3,7 @@ import { BitSet } from '../chunks/bits.js';
 import type { BlockRange } from '../chunks/plan.js';
 import type { Clock } from '../protocol/clock.js';
 import type { Connection } from '../protocol/connection.js';
-import type { ParleyError } from '../protocol/errors.js';
-import { toParleyError } from '../protocol/errors.js';
+import { ParleyError, toParleyError } from '../protocol/errors.js';
 import { nameKey } from '../protocol/values.js';
 import type { HolderView } from './diagnosis.js';
 import { askQueue } from './fetch.js';
@@ -227,7 +226,8 @@ export class Holders {
     holder.moved = { at: this.#options.clock.monotonicMs(), bytes: link.bytesReceived() };
     void link.connection.closed.then((error) => {
       if (holder.state.kind !== 'linked' || holder.state.link !== link) return;
-      this.fail(holder, error ?? toParleyError(new Error('it closed the link')));
+      const { user } = holder;
+      this.fail(holder, error ?? new ParleyError('PEER_UNREACHABLE', { user, reason: 'they closed the link' }));
     });
     this.#options.onLinked(holder);
   }

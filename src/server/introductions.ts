@@ -8,6 +8,7 @@ import { INTRODUCTION_TTL_MS } from '../protocol/limits.js';
 import type { Blocks } from './blocks.js';
 import { EXPECT_DEADLINE_MS, MAX_PROBES, Slots } from './limits.js';
 import type { Presence } from './presence.js';
+import { formatAddress } from './listener.js';
 import type { Probe } from './probe.js';
 import type { Reach, Session } from './session.js';
 import type { UserRecord } from './storage/port.js';
@@ -48,7 +49,7 @@ export class Introductions {
     session.reach =
       refusal === undefined
         ? { kind: 'reachable', port, hosts: new Map([[address, true]]) }
-        : { kind: 'unreachable', reason: refusal };
+        : { kind: 'unreachable', port, reason: refusal };
     return session.reach;
   }
 
@@ -107,19 +108,22 @@ export class Introductions {
     signal: AbortSignal,
   ): Promise<{ host: string; port: number }> {
     const { reach, origin } = peer;
-    const unreachable = (reason: string): ParleyError =>
-      new ParleyError('PEER_UNREACHABLE', { user: peer.user.name, reason });
-    if (reach.kind !== 'reachable') {
-      throw unreachable(reach.kind === 'unreachable' ? reach.reason : 'they take no links');
+    const user = peer.user.name;
+    if (reach.kind === 'not advertised') {
+      throw new ParleyError('PEER_UNREACHABLE', { user, reason: 'they take no links' });
     }
-    const { port, hosts } = reach;
+    const { port } = reach;
+    const unreachable = (address: string, reason: string): ParleyError =>
+      new ParleyError('PEER_UNREACHABLE', { user, reason, address: formatAddress(address, port) });
+    if (reach.kind === 'unreachable') throw unreachable(origin.address, reach.reason);
+    const { hosts } = reach;
     const isElsewhere = isLoopback(origin.address) && !isLoopback(dialer.origin.address);
     const host = isElsewhere ? dialer.origin.localAddress : origin.address;
     if (!hosts.has(host)) {
       peer.probes.use();
       hosts.set(host, (await this.#look(host, port, publicKey, signal)) === undefined);
     }
-    if (hosts.get(host) !== true) throw unreachable('they take links from their own machine only');
+    if (hosts.get(host) !== true) throw unreachable(host, 'they take links from their own machine only');
     return { host, port };
   }
 

@@ -27,7 +27,7 @@ export interface Origin {
 /** Whether others can open links to the session's client. */
 export type Reach =
   | { readonly kind: 'not advertised' }
-  | { readonly kind: 'unreachable'; readonly reason: string }
+  | { readonly kind: 'unreachable'; readonly port: number; readonly reason: string }
   | {
       readonly kind: 'reachable';
       readonly port: number;

@@ -146,7 +146,7 @@ export function holder(user: string, chunks: Iterable<number>, more: Partial<Tes
   return { user, chunks: new Set(chunks), served: 0, ends: [], wires: [], ...more };
 }
 
-function shareOf(file: TestFile, from: TestHolder): Share {
+export function shareOf(file: TestFile, from: TestHolder): Share {
   return {
     file: file.name,
     plan: file.plan,

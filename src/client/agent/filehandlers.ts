@@ -18,11 +18,13 @@ import type { Library } from './library.js';
 import { fetchManifest } from './manifests.js';
 import type { Session } from './session.js';
 import type { Transfers } from './transfers.js';
+import { why } from './why.js';
+import type { WhyParts } from './why.js';
 
 /** Milliseconds between events that tell a face how far it is. */
 const TELL_EVERY_MS = 100;
 
-export interface FileParts {
+export interface FileParts extends WhyParts {
   readonly home: string;
   readonly clock: Clock;
   readonly session: Pick<Session, 'call'>;
@@ -40,7 +42,7 @@ export function fileHandlers(parts: FileParts): HandlersOf<'register' | 'seed' |
       return parts.downloads.run(params, call.signal, (transfer) => tell({ type: 'transfer', transfer }));
     },
     transfers: () => ({ transfers: parts.transfers.list() }),
-    why: ({ file }) => parts.downloads.why(file),
+    why: ({ file }) => why(file, parts),
   };
 }
 

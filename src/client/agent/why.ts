@@ -1,10 +1,15 @@
 /** What `why` says of a download: what it waits for, or how it ended. */
 import type { ResultIn } from '../../protocol/command.js';
 import type { agentCommands } from '../../protocol/commands/agent.js';
+import { serverCommands } from '../../protocol/commands/server.js';
 import type { ParleyError } from '../../protocol/errors.js';
 import type { TransferState } from '../../protocol/events.js';
-import { reasonsOf } from '../../p2p/diagnosis.js';
-import type { DownloadView } from '../../p2p/diagnosis.js';
+import { nameKey } from '../../protocol/values.js';
+import { reasonsOf, reasonsOfEnd } from '../../p2p/diagnosis.js';
+import type { DownloadView, Reason } from '../../p2p/diagnosis.js';
+import type { Account } from './account.js';
+import type { Peers } from './peers.js';
+import type { Session } from './session.js';
 
 export type WhyAnswer = ResultIn<typeof agentCommands.why>;
 
@@ -25,6 +30,39 @@ export class Failures {
     const [oldest] = this.#errors.keys();
     if (this.#errors.size > MAX_FAILURES && oldest !== undefined) this.#errors.delete(oldest);
   }
+}
+
+export interface WhyParts {
+  readonly session: Pick<Session, 'call'>;
+  readonly peers: Pick<Peers, 'isBlocked'>;
+  readonly downloads: { why(file: string): Promise<WhyAnswer> };
+  /** @throws ParleyError LOGIN_REQUIRED */
+  readonly account: () => Account;
+}
+
+/** What a download waits for, or how the last one ended; where nobody is left to ask, also who only a block keeps away. */
+export async function why(file: string, parts: WhyParts): Promise<WhyAnswer> {
+  const answer = await parts.downloads.why(file);
+  if (!answer.reasons.some(({ code }) => code === 'NO_HOLDER')) return answer;
+  // The server may be away by now: then nothing more is known.
+  const blocked = await blockedHolders(answer.file, parts).catch(() => []);
+  return { ...answer, reasons: [...blocked, ...answer.reasons] };
+}
+
+/** Those who are online and hold it, and are not told to who fetches since one of the two blocks the other. */
+async function blockedHolders(file: string, { session, peers, account }: WhyParts): Promise<Reason[]> {
+  const { holders } = await session.call(serverCommands.searchFile, { file });
+  // Asked second, so that who has just come is not taken for one who is hidden.
+  const located = await session.call(serverCommands.locate, { file });
+  const seen = new Set([account().user, ...located.holders.map(({ user }) => user)].map(nameKey));
+  return holders
+    .filter((user) => !seen.has(nameKey(user)))
+    .map((user) => {
+      const text = peers.isBlocked(user)
+        ? `${user} holds it, and you block ${user}`
+        : `${user} holds it, and takes nothing from you`;
+      return { code: 'BLOCKED', user, text };
+    });
 }
 
 /** Of one that runs; `view` is undefined while nothing is asked for yet. */
@@ -48,5 +86,6 @@ export function whyNot(file: string, last: TransferState | undefined, error: Par
     return { file, state: 'done', bytes, sizeBytes, reasons: [{ code: 'DONE', text: 'it ended well' }] };
   }
   const code = last.code ?? 'INTERNAL';
-  return { file, state: 'failed', bytes, sizeBytes, reasons: [{ code, text: error?.message ?? 'it failed' }] };
+  const reasons = error === undefined ? [{ code, text: 'it failed' }] : reasonsOfEnd(error);
+  return { file, state: 'failed', bytes, sizeBytes, reasons };
 }

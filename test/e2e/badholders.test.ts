@@ -1,0 +1,134 @@
+/** What holders that misbehave leave of a download, with a real server and real agents: a `.part` that goes on to the right bytes. */
+import { expect } from 'chai';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { agentCommands } from '../../src/protocol/commands/agent.js';
+import { blockPlace } from '../../src/chunks/plan.js';
+import { toParleyError } from '../../src/protocol/errors.js';
+import { runAgentProcess } from '../crash/agents.js';
+import type { RunningAgent } from '../crash/agents.js';
+import { until } from '../crash/chance.js';
+import { House } from '../crash/house.js';
+import { holder, makeFile, range } from '../p2p/swarm.js';
+import type { TestHolder } from '../p2p/swarm.js';
+import { Rogue } from './rogue.js';
+
+const MIB = 1024 * 1024;
+const USERS = { alice: 'a', bob: 'b', mallory: 'm' };
+const FILE = makeFile(12 * MIB + 777, 3);
+/** Blocks that come right before it misbehaves. */
+const GOOD = 4;
+
+interface Fault {
+  readonly misbehaves: (mallory: TestHolder) => Partial<TestHolder>;
+  /** What `why` says of it. */
+  readonly code: string;
+}
+
+const FAULTS: Readonly<Record<string, Fault>> = {
+  'sends a wrong byte': {
+    misbehaves: (mallory) => ({
+      spoil: (_block, bytes) => {
+        if (mallory.served > GOOD) bytes.writeUInt8(bytes.readUInt8(100) ^ 1, 100);
+      },
+    }),
+    code: 'HASH_MISMATCH',
+  },
+  'sends another block than the one asked for': {
+    misbehaves: (mallory) => ({
+      spoil: (block, bytes) => {
+        if (mallory.served <= GOOD) return;
+        const { offset } = blockPlace(FILE.plan, block === 0 ? 1 : block - 1);
+        FILE.bytes.copy(bytes, 0, offset, offset + bytes.length);
+      },
+    }),
+    code: 'HASH_MISMATCH',
+  },
+  'hangs up whenever it is asked': {
+    misbehaves: (mallory) => ({
+      beforeRead: () => {
+        if (mallory.served >= GOOD) mallory.ends.at(-1)?.destroy();
+      },
+    }),
+    code: 'PEER_UNREACHABLE',
+  },
+  'stops sending': {
+    misbehaves: (mallory) => ({
+      beforeRead: () => (mallory.served < GOOD ? undefined : new Promise(() => undefined)),
+    }),
+    code: 'SLOW_HOLDER',
+  },
+};
+
+describe('a download from a holder that', function () {
+  this.timeout(60_000);
+  let house: House;
+  let rogue: Rogue | undefined;
+  let agents: RunningAgent[];
+  let got: string;
+
+  const arrive = async (user: 'alice' | 'bob'): Promise<RunningAgent> => {
+    const home = join(house.folder, user);
+    const agent = await runAgentProcess({ home, user, password: USERS[user], server: house.address });
+    agents.push(agent);
+    return agent;
+  };
+
+  beforeEach(async () => {
+    agents = [];
+    house = await House.build({ users: USERS });
+    await house.start();
+    got = join(house.folder, 'got');
+    mkdirSync(got);
+    // Registered by somebody who is away then.
+    const path = join(house.folder, FILE.name);
+    writeFileSync(path, FILE.bytes);
+    const alice = await arrive('alice');
+    await alice.face.call(agentCommands.register, { path, chunks: FILE.plan.chunks });
+    await alice.end();
+  });
+  afterEach(async () => {
+    await rogue?.close();
+    rogue = undefined;
+    for (const agent of agents) await agent.kill();
+    await house.clear();
+  });
+
+  for (const [what, { misbehaves, code }] of Object.entries(FAULTS)) {
+    it(`${what} goes on with another’s, to the right bytes`, async () => {
+      const mallory = holder('mallory', range(FILE.plan.chunks));
+      Object.assign(mallory, misbehaves(mallory));
+      const server = house.at!;
+      rogue = await Rogue.arrive({ password: 'm', server, home: join(house.folder, 'm'), file: FILE, holder: mallory });
+      let bob = await arrive('bob');
+      const stop = new AbortController();
+      const params = { file: FILE.name, directory: got };
+      const ended = bob.face.call(agentCommands.download, params, { signal: stop.signal }).then(
+        () => 'it went well',
+        (thrown: unknown) => toParleyError(thrown).code,
+      );
+      await until(`why names ${code}`, async () => {
+        const { reasons } = await bob.face.call(agentCommands.why, { file: FILE.name });
+        if (process.env['DBG']) console.log(JSON.stringify(reasons), mallory.served, mallory.ends.length);
+        return reasons.some((reason) => reason.code === code && reason.user === 'mallory');
+      });
+      const { bytes } = await bob.face.call(agentCommands.why, { file: FILE.name });
+      expect(bytes, 'what came before counts').to.be.within(MIB, FILE.bytes.length / 2);
+      stop.abort();
+      expect(await ended).to.equal('CANCELLED');
+      expect(readdirSync(got)).to.include(`${FILE.name}.part`).and.not.include(FILE.name);
+      // What an agent that is killed finds again is what it had written down.
+      await bob.kill();
+      await rogue.close();
+      rogue = undefined;
+      bob = await arrive('bob');
+      await arrive('alice');
+      const whole = await bob.face.call(agentCommands.download, params);
+      expect(whole.complete).to.equal(true);
+      expect(whole.sources.map(({ user }) => user)).to.deep.equal(['alice']);
+      expect(whole.sources[0]?.bytes, 'what is fetched again').to.be.at.most(FILE.bytes.length - bytes);
+      expect(readFileSync(join(got, FILE.name)).equals(FILE.bytes)).to.equal(true);
+      expect(readdirSync(got)).to.deep.equal([FILE.name]);
+    });
+  }
+});
