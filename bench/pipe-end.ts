@@ -53,6 +53,7 @@ export interface Fetched extends Cost {
   readonly seconds: number;
   /** Until the file was verified as a whole, synced and named. */
   readonly finishedSeconds: number;
+  readonly finishedCpuSeconds: number;
 }
 
 let cpuBefore = process.cpuUsage();
@@ -120,7 +121,7 @@ async function fetch(me: Identity, home: string, order: Extract<Order, { do: 'fe
   await part.finish();
   await part.close();
   const finishedSeconds = (performance.now() - start) / 1000;
-  return { seconds, finishedSeconds, cpuSeconds, peakMebibytes };
+  return { seconds, finishedSeconds, cpuSeconds, peakMebibytes, finishedCpuSeconds: cost().cpuSeconds };
 }
 
 /** The bare pipe: a TLS server that streams the same file, in pieces of a block, to whoever connects. */
@@ -144,7 +145,7 @@ async function pipeIn(me: Identity, port: number, mebibytes: number): Promise<Fe
   const seconds = (performance.now() - start) / 1000;
   socket.destroy();
   if (bytes !== mebibytes * MIB) throw new Error(`${bytes} bytes came`);
-  return { seconds, finishedSeconds: seconds, ...cost() };
+  return { seconds, finishedSeconds: seconds, finishedCpuSeconds: cost().cpuSeconds, ...cost() };
 }
 
 async function main(): Promise<void> {

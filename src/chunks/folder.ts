@@ -14,7 +14,7 @@ import { walkFolder } from './folderwalk.js';
 import type { Skipped, Walked, WalkOptions } from './folderwalk.js';
 import { hashBytes } from './manifest.js';
 import type { BuiltManifest, PassOptions } from './manifest.js';
-import { blockPlace, planChunks } from './plan.js';
+import { blockPlace, bytesOfBlocks, planChunks } from './plan.js';
 import type { Plan } from './plan.js';
 
 export interface BuiltFolder extends BuiltManifest {
@@ -153,11 +153,13 @@ export class FolderSource {
   }
 
   /**
-   * Reads block `block` into `target` from `targetOffset` on and returns its length; the bytes are those of the promised folder.
+   * Reads block `block`, or `count` of them, into `target` from `targetOffset` on and returns how many bytes these are: those of the
+   * promised folder.
    * @throws ParleyError CHUNK_GONE when a file changed or the source is closed; RangeError when `target` is too short
    */
-  async read(block: number, target: Uint8Array, targetOffset = 0): Promise<number> {
-    const { chunk, offset, length } = blockPlace(this.plan, block);
+  async read(block: number, target: Uint8Array, targetOffset = 0, count = 1): Promise<number> {
+    const { chunk } = blockPlace(this.plan, block);
+    const { offset, length } = bytesOfBlocks(this.plan, { first: block, count });
     if (target.length - targetOffset < length) throw new RangeError(`block ${block} needs ${length} bytes of room`);
     if (this.#state !== 'open') throw gone(this.path, chunk);
     try {

@@ -3,8 +3,10 @@ import { basename } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
 import type { Manifest } from '../protocol/values.js';
 import type { BitSet } from './bits.js';
+import { blockThreadFor } from './blockthread.js';
+import type { BlockThread } from './blockthread.js';
 import { Claims } from './claims.js';
-import { chunkCountOf, loadXxHash64, manifestRoot } from './digest.js';
+import { chunkCountOf, digestAt, loadXxHash64, manifestRoot } from './digest.js';
 import type { XxHash64 } from './digest.js';
 import { readFully, writeFully } from './files.js';
 import { unwritable } from './fserrors.js';
@@ -15,9 +17,10 @@ import { takeLock } from './lock.js';
 import type { FileLock } from './lock.js';
 import { partPaths, resumeOrBegin } from './partfiles.js';
 import type { BeginOptions, PartFiles, PartPaths } from './partfiles.js';
-import { blockPlace, chunkOfBlock, planChunks } from './plan.js';
-import type { BlockPlace, Plan } from './plan.js';
+import { blockPlace, bytesOfBlocks, chunkOfBlock, planChunks } from './plan.js';
+import type { BlockPlace, BlockRange, Plan } from './plan.js';
 import { spoiltBlocks } from './recover.js';
+import { runToCheck } from './runs.js';
 import { digestsBelong, SidecarLog } from './sidecar.js';
 import type { Subject } from './sidecar.js';
 import type { PartStore } from './store.js';
@@ -70,6 +73,7 @@ export class Part {
   /** Blocks whose verified bytes are in the file. */
   readonly #held: HeldBlocks;
   readonly #writes = new Set<Promise<void>>();
+  readonly #thread: BlockThread | undefined;
   #finishing: Promise<FinishedFile> | undefined;
   #closing: Promise<void> | undefined;
   #state: 'open' | 'finished' | 'closed' = 'open';
@@ -84,6 +88,7 @@ export class Part {
     this.#claims = new Claims(paths.part, files.file, files.log);
     this.#ends = { paths, lock, file: files.file, claims: this.#claims };
     this.#digests = files.digests;
+    this.#thread = blockThreadFor(subject.plan.sizeBytes);
     this.#held = new HeldBlocks(this.plan, files.held);
   }
 
@@ -92,12 +97,9 @@ export class Part {
     return this.#paths.part;
   }
 
-  /**
-   * The file's descriptor until `close`, for a thread that writes verified blocks itself and has them counted by
-   * `markWritten`; none of its writes may be under way when `finish` is called. Undefined when it is more than one file.
-   */
-  get fd(): number | undefined {
-    return this.#file.fd;
+  /** Whether another thread checks and writes what `takeIn` is given: of a file that is large enough, where there is a core for it. */
+  get hasThread(): boolean {
+    return this.#thread !== undefined && this.#file.fd !== undefined;
   }
 
   /** Bytes of the blocks that are held. */
@@ -154,9 +156,7 @@ export class Part {
     if (!digestsBelong(this.#subject, chunk, blockDigests)) {
       throw new ParleyError('HASH_MISMATCH', { file: basename(this.#paths.target), chunk });
     }
-    const own = Buffer.from(blockDigests);
-    this.#digests.set(chunk, own);
-    this.#claims.addDigests(chunk, own);
+    this.#know(chunk, blockDigests);
   }
 
   /**
@@ -196,22 +196,46 @@ export class Part {
     return this.#written(block);
   }
 
-  /** Counts a block whose verified bytes the caller wrote to `fd` at the block's offset. Returns whether it made its chunk whole. */
+  /** Counts a block whose verified bytes are in the file already. Returns whether it made its chunk whole. */
   markWritten(block: number): boolean {
     this.#expectWritable(block);
     return this.#written(block);
   }
 
   /**
-   * Reads a held block into `target` from `targetOffset` on and returns its length, so that what is there can be served already.
-   * @throws ParleyError CHUNK_GONE when the block is not held; RangeError when `target` is too short
+   * Has another thread check blocks that stand side by side, whose bytes (best in shared memory) came one behind another, and write
+   * those that are good; returns the numbers of the others. Several blocks must be either of one chunk, or chunks of one block each, and
+   * only of these the digests need not have been learnt. `bytes` must not change until the promise settles. Only with `hasThread`.
+   * @throws ParleyError DISK_FULL (with a reason), as `write`
    */
-  async read(block: number, target: Uint8Array, targetOffset = 0): Promise<number> {
-    const { chunk, offset, length } = blockPlace(this.plan, block);
+  async takeIn(blocks: BlockRange, bytes: Uint8Array): Promise<number[]> {
+    this.#expectOpen();
+    this.#expectInPlace();
+    const taking = this.#takeIn(blocks, bytes);
+    const settled = taking.then(ignore, ignore);
+    this.#writes.add(settled);
+    try {
+      return await taking;
+    } catch (error) {
+      throw unwritable(this.#paths.part, error);
+    } finally {
+      this.#writes.delete(settled);
+    }
+  }
+
+  /**
+   * Reads a held block, or `count` of them, into `target` from `targetOffset` on and returns how many bytes these are, so that what is
+   * there can be served already.
+   * @throws ParleyError CHUNK_GONE when a block is not held; RangeError when `target` is too short
+   */
+  async read(block: number, target: Uint8Array, targetOffset = 0, count = 1): Promise<number> {
+    const { chunk } = blockPlace(this.plan, block);
+    const { offset, length } = bytesOfBlocks(this.plan, { first: block, count });
     if (target.length - targetOffset < length) throw new RangeError(`block ${block} needs ${length} bytes of room`);
     const gone = (cause?: unknown): ParleyError =>
       new ParleyError('CHUNK_GONE', { file: basename(this.#paths.target), chunk }, { cause });
-    if (this.#state === 'closed' || !this.#held.has(block)) throw gone();
+    for (let each = block; each < block + count; each++) if (!this.#held.has(each)) throw gone();
+    if (this.#state === 'closed') throw gone();
     const read = await readFully(this.#file, target, targetOffset, length, offset).catch((error: unknown) => {
       throw gone(error);
     });
@@ -255,7 +279,7 @@ export class Part {
     if (!this.complete) throw new RangeError(`${this.plan.blocks - this.#held.count} blocks are missing`);
     await Promise.allSettled(this.#writes);
     await this.flush();
-    const spoilt = await spoiltBlocks(this.#file, this.plan, this.#digests, options);
+    const spoilt = await spoiltBlocks(this.#file, this.plan, this.#digests, options, this.#thread);
     if (spoilt.length > 0) {
       await this.#drop(spoilt);
       throw new ParleyError('HASH_MISMATCH', { file: basename(this.#paths.target) });
@@ -276,6 +300,31 @@ export class Part {
     await leavePart(this.#ends, !finished && this.#held.count === 0);
   }
 
+  async #takeIn(blocks: BlockRange, bytes: Uint8Array): Promise<number[]> {
+    const { fd } = this.#file;
+    if (fd === undefined || this.#thread === undefined) throw new RangeError('there is no thread for it');
+    const run = runToCheck(this.#subject, this.#digests, blocks);
+    const { good, digests } = await this.#thread.run({ ...run, fd, bytes });
+    const bad: number[] = [];
+    for (let i = 0; i < blocks.count; i++) {
+      const block = blocks.first + i;
+      if (good[i] !== true) {
+        bad.push(block);
+        continue;
+      }
+      const chunk = chunkOfBlock(this.plan, block);
+      if (run.of === 'chunk' && !this.#digests.has(chunk)) this.#know(chunk, digestAt(Buffer.from(digests), i));
+      this.#written(block);
+    }
+    return bad;
+  }
+
+  #know(chunk: number, blockDigests: Buffer): void {
+    const own = Buffer.from(blockDigests);
+    this.#digests.set(chunk, own);
+    this.#claims.addDigests(chunk, own);
+  }
+
   #written(block: number): boolean {
     if (!this.#held.add(block)) return false;
     const { chunk, length } = blockPlace(this.plan, block);
@@ -292,8 +341,7 @@ export class Part {
 
   #expectWritable(block: number, bytes?: Uint8Array): BlockPlace {
     this.#expectOpen();
-    // Whatever comes from now on would be lost: rather say so than fetch it.
-    if (this.#claims.isLost) throw new ParleyError('DISK_FULL', { path: this.path, reason: REMOVED });
+    this.#expectInPlace();
     const chunk = chunkOfBlock(this.plan, block);
     if (!this.#digests.has(chunk)) throw new RangeError(`chunk ${chunk} was not learnt`);
     const place = blockPlace(this.plan, block);
@@ -301,9 +349,15 @@ export class Part {
     throw new RangeError(`block ${block} has ${place.length} bytes, not ${bytes.length}`);
   }
 
+  /** Whatever comes from now on would be lost: rather says so than takes it. */
+  #expectInPlace(): void {
+    if (this.#claims.isLost) throw new ParleyError('DISK_FULL', { path: this.path, reason: REMOVED });
+  }
+
   #expectOpen(): void {
     if (this.#state !== 'open') throw new ParleyError('CANCELLED');
   }
 }
 
+const ignore = (): void => undefined;
 const REMOVED = 'it or its folder was moved, removed or replaced meanwhile';

@@ -114,6 +114,16 @@ export function blockPlace(plan: Plan, block: number): BlockPlace {
 }
 
 /**
+ * The bytes from the first to the last of the blocks of `range`, which has at least one.
+ * @throws RangeError when the file has no such blocks
+ */
+export function bytesOfBlocks(plan: Plan, { first, count }: BlockRange): ByteRange {
+  const { offset } = blockPlace(plan, first);
+  const last = blockPlace(plan, first + count - 1);
+  return { offset, length: last.offset + last.length - offset };
+}
+
+/**
  * The number in the file of block `indexInChunk` of chunk `chunk`.
  * @throws RangeError when the file has no such chunk, or the chunk no such block
  */

@@ -1,9 +1,11 @@
 /** Which blocks of a `.part` are good after an earlier run, or another program, had its hands on it (R26). */
+import { BLOCK_BYTES } from '../protocol/limits.js';
 import { BitSet } from './bits.js';
+import type { BlockThread } from './blockthread.js';
 import { blockDigest, digestAt } from './digest.js';
 import { readSpans } from './files.js';
 import type { Readable } from './files.js';
-import { blockPlace, blocksOfChunk, spansOf } from './plan.js';
+import { blockPlace, blocksOfChunk, bytesOfBlocks, spansOf } from './plan.js';
 import type { BlockRange, Plan, Span } from './plan.js';
 import type { SealedProgress } from './sidecar.js';
 import type { PartStore } from './store.js';
@@ -12,6 +14,11 @@ import type { PartStore } from './store.js';
 const PAGE_BYTES = 4096;
 /** Files up to this size are looked through after each kill: it takes about 10 ms. */
 const SMALL_FILE_BYTES = 64 * 1024 * 1024;
+/** Bytes, and blocks, that two threads that share a pass take at a time. */
+const STRETCH_BYTES = 16 * 1024 * 1024;
+const MAX_STRETCH_BLOCKS = 1024;
+/** Expected of a block whose digest is not known: nothing has it. */
+const NO_DIGESTS = Buffer.alloc(0);
 
 export interface RecoverOptions {
   readonly signal?: AbortSignal | undefined;
@@ -65,21 +72,66 @@ export async function recoverBlocks(
   return held;
 }
 
-/** The blocks of a complete file whose bytes are not those of their digests. */
+/** The blocks of a complete file whose bytes are not those of their digests. With a `thread`, it looks at as many as it can meanwhile. */
 export async function spoiltBlocks(
-  file: Readable,
+  file: Pick<PartStore, 'read' | 'fd'>,
   plan: Plan,
   digests: BlockDigests,
   options: RecoverOptions,
+  thread?: BlockThread,
 ): Promise<number[]> {
   const spoilt: number[] = [];
   let done = 0;
-  await verifyBlocks(file, plan, digests, [{ first: 0, count: plan.blocks }], options.signal, (block, length, good) => {
+  const judge = (block: number, length: number, good: boolean): void => {
     if (!good) spoilt.push(block);
     done += length;
     options.onProgress?.(done, plan.sizeBytes);
-  });
-  return spoilt;
+  };
+  const { fd } = file;
+  // Each takes the next stretch when it is done with one.
+  const stretches = stretchesOf(plan);
+  const here = verifyBlocks(file, plan, digests, stretches, options.signal, judge);
+  const there = fd === undefined || thread === undefined ? undefined : verifyBy(thread, fd, plan, digests, stretches);
+  const lookThere = async (): Promise<void> => {
+    for await (const [block, length, good] of there ?? []) {
+      judge(block, length, good);
+      options.signal?.throwIfAborted();
+    }
+  };
+  // Neither may go on with the file when this is over.
+  for (const outcome of await Promise.allSettled([here, lookThere()])) {
+    if (outcome.status === 'rejected') throw outcome.reason;
+  }
+  return spoilt.sort((a, b) => a - b);
+}
+
+/** As `verifyBlocks`, by another thread. */
+async function* verifyBy(
+  thread: BlockThread,
+  fd: number,
+  plan: Plan,
+  digests: BlockDigests,
+  stretches: Iterable<BlockRange>,
+): AsyncGenerator<[block: number, length: number, good: boolean], void, void> {
+  for (const { first, count } of stretches) {
+    const places = Array.from({ length: count }, (_, i) => blockPlace(plan, first + i));
+    const lengths = places.map(({ length }) => length);
+    const expected = Buffer.concat(
+      places.map(({ chunk, indexInChunk }) => digestAt(digests.get(chunk) ?? NO_DIGESTS, indexInChunk)),
+    );
+    const position = places[0]?.offset ?? 0;
+    const { good } = await thread.run({ fd, position, lengths, expected, of: 'block', bytes: undefined });
+    for (const [i, length] of lengths.entries()) yield [first + i, length, good[i] === true];
+  }
+}
+
+/** All blocks in stretches that take some milliseconds. */
+function* stretchesOf(plan: Plan): Generator<BlockRange, void, void> {
+  const largest = Math.min(BLOCK_BYTES, plan.shortChunkBytes + 1);
+  const count = Math.min(MAX_STRETCH_BLOCKS, Math.max(1, Math.floor(STRETCH_BYTES / largest)));
+  for (let first = 0; first < plan.blocks; first += count) {
+    yield { first, count: Math.min(count, plan.blocks - first) };
+  }
 }
 
 /**
@@ -118,9 +170,9 @@ function* unclaimedRuns(plan: Plan, digests: BlockDigests, claimed: BitSet): Gen
 }
 
 /** Bytes from the first to the last of a run. */
-function rangeOf(plan: Plan, { first, count }: BlockRange): { start: number; end: number } {
-  const last = blockPlace(plan, first + count - 1);
-  return { start: blockPlace(plan, first).offset, end: last.offset + last.length };
+function rangeOf(plan: Plan, run: BlockRange): { start: number; end: number } {
+  const { offset, length } = bytesOfBlocks(plan, run);
+  return { start: offset, end: offset + length };
 }
 
 /** Space that a file takes which has these runs, and holes between them. */

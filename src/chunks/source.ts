@@ -6,7 +6,7 @@ import { basename } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
 import { identityOf, openRegular, readFully, sameIdentity } from './files.js';
 import type { FileIdentity } from './files.js';
-import { blockPlace } from './plan.js';
+import { blockPlace, bytesOfBlocks } from './plan.js';
 import type { Plan } from './plan.js';
 
 /** What a source is opened by: where the file is, what it was when it was hashed, and how it is cut. */
@@ -51,12 +51,13 @@ export class Source {
   }
 
   /**
-   * Reads block `block` into `target` from `targetOffset` on and returns its length (1 to BLOCK_BYTES). The bytes are those of the
+   * Reads block `block`, or `count` of them, into `target` from `targetOffset` on and returns how many bytes these are. They are those of the
    * promised file: it is looked at after each read, so a change before or during the read refuses it.
    * @throws ParleyError CHUNK_GONE when the file changed or the source is closed; RangeError when `target` is too short
    */
-  async read(block: number, target: Uint8Array, targetOffset = 0): Promise<number> {
-    const { chunk, offset, length } = blockPlace(this.plan, block);
+  async read(block: number, target: Uint8Array, targetOffset = 0, count = 1): Promise<number> {
+    const { chunk } = blockPlace(this.plan, block);
+    const { offset, length } = bytesOfBlocks(this.plan, { first: block, count });
     if (target.length - targetOffset < length) throw new RangeError(`block ${block} needs ${length} bytes of room`);
     if (this.#state !== 'open') throw gone(this.path, chunk);
     try {

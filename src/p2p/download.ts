@@ -12,8 +12,8 @@ import { systemClock } from '../protocol/clock.js';
 import type { Clock } from '../protocol/clock.js';
 import { ParleyError, toParleyError } from '../protocol/errors.js';
 import type { Manifest } from '../protocol/values.js';
-import { BlockWriter } from './blockwriter.js';
 import { CheckedBlocks } from './checked.js';
+import type { BlockTarget } from './checked.js';
 import { failedText } from './diagnosis.js';
 import type { DownloadView } from './diagnosis.js';
 import { Finding } from './finding.js';
@@ -49,7 +49,7 @@ export interface DownloadOptions {
   readonly file: string;
   readonly manifest: Manifest;
   /** Where blocks go. Neither finished nor closed here. */
-  readonly part: Pick<Part, 'plan' | 'has' | 'hasChunk' | 'missing' | 'learn' | 'blockDigests' | 'write' | 'writeNow'>;
+  readonly part: Pick<Part, 'plan' | 'has' | 'hasChunk' | 'missing'> & BlockTarget;
   /** The chunks to fetch; those that are there already cost nothing. */
   readonly chunks: Iterable<number>;
   /** Who holds what now (`locate` of the server); may fail while the server is away. */
@@ -104,9 +104,6 @@ class Download {
   readonly #finding: Finding;
   readonly #limit: RateLimit | undefined;
   readonly #checked: CheckedBlocks;
-  readonly #writer: BlockWriter;
-  /** Room for blocks that nobody uses now: never more than MAX_BYTES_UNDER_WAY. */
-  readonly #slots: Buffer[] = [];
   #bytesUnderWay = 0;
   #fatal: ParleyError | undefined;
   #wake: () => void = () => undefined;
@@ -124,8 +121,8 @@ class Download {
     this.#hopeAt = this.#clock.monotonicMs();
     this.#limit = limitRate === undefined ? undefined : new RateLimit(limitRate, this.#clock);
     this.#ledger = new Ledger(part, options.chunks, this.#clock);
-    this.#checked = new CheckedBlocks({ file, root: manifest.root, part, ledger: this.#ledger });
-    this.#writer = new BlockWriter(part, this.#clock);
+    const onUnwritable = (error: ParleyError): void => this.#fail(error);
+    this.#checked = new CheckedBlocks({ file, root: manifest.root, part, clock: this.#clock, onUnwritable });
     this.#picker = new Picker({
       blocks,
       wanted: numbersOf(this.#ledger.missing),
@@ -273,13 +270,11 @@ class Download {
     try {
       if (this.#abort.signal.aborted) return;
       await this.#limit?.take(length, request.signal);
-      const slot = this.#slots.pop() ?? Buffer.allocUnsafeSlow(this.#ledger.largestBlock);
-      const bytes = slot.subarray(0, length);
-      await this.#checked.fetch(holder, this.#ledger.refOf(block), bytes, request.signal);
-      this.#picker.received(holder.user, block, this.#clock.monotonicMs());
-      this.#pump();
-      await this.#keep(holder, block, bytes);
-      this.#slots.push(slot);
+      const onGood = (): void => {
+        this.#picker.received(holder.user, block, this.#clock.monotonicMs());
+        this.#pump();
+      };
+      if (await this.#checked.fetch(holder, block, request.signal, onGood)) this.#kept(holder, block);
     } catch (thrown) {
       if (!request.signal.aborted) this.#refused(holder, block, toParleyError(thrown));
     } finally {
@@ -290,14 +285,8 @@ class Download {
     }
   }
 
-  /** Writes a checked block, and takes it back from whoever else was asked for it. */
-  async #keep(holder: Holder, block: number, bytes: Buffer): Promise<void> {
-    try {
-      await this.#writer.write(block, bytes);
-    } catch (thrown) {
-      this.#fail(toParleyError(thrown));
-      return;
-    }
+  /** Counts a block that was written, and takes it back from whoever else was asked for it. */
+  #kept(holder: Holder, block: number): void {
     holder.failures = 0;
     const alsoAsked = this.#picker.arrived(holder.user, block);
     if (alsoAsked === undefined) return;

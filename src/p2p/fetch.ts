@@ -17,17 +17,19 @@ const QUEUE_DEADLINE_MS = 1_000;
 const NO_DEADLINE = { deadlineMs: Infinity };
 
 /**
- * A block of `length` bytes, which lands in `into`. `into` must not be used again when this fails or gives a wrong length.
+ * Blocks that stand side by side, `bytes` bytes in all (at most 1 MiB), one behind another in what `into` gives when the first of them is
+ * there. That must not be used again when this fails or gives a wrong length.
  * @throws ParleyError what the other end refuses with; PEER_UNREACHABLE when the link is lost; CANCELLED
  */
-export async function askBlock(
+export async function askBlocks(
   connection: Connection,
-  params: { root: Digest; chunk: number; block: number },
-  into: Buffer,
-  signal: AbortSignal,
+  params: { root: Digest; chunk: number; block: number; count?: number },
+  bytes: number,
+  into: () => Buffer,
+  signal?: AbortSignal,
 ): Promise<Answer> {
-  return collect(into, (onBytes) =>
-    connection.call(peerCommands.fetchBlock, params, { ...NO_DEADLINE, signal, onBytes, into }),
+  return collect(bytes, into, (onBytes, room) =>
+    connection.call(peerCommands.fetchBlock, params, { ...NO_DEADLINE, signal, onBytes, into: room }),
   );
 }
 
@@ -38,8 +40,11 @@ export async function askDigests(
   blocks: number,
   signal: AbortSignal,
 ): Promise<Answer> {
-  return collect(Buffer.allocUnsafe(blocks * DIGEST_BYTES), (onBytes) =>
-    connection.call(peerCommands.blockDigests, params, { ...NO_DEADLINE, signal, onBytes }),
+  const bytes = blocks * DIGEST_BYTES;
+  return collect(
+    bytes,
+    () => Buffer.allocUnsafe(bytes),
+    (onBytes) => connection.call(peerCommands.blockDigests, params, { ...NO_DEADLINE, signal, onBytes }),
   );
 }
 
@@ -84,22 +89,29 @@ export async function askQueue(connection: Connection, signal: AbortSignal): Pro
   }
 }
 
-/** Runs a call that should fill `into` with its bytes; gives up as soon as there are more. */
-async function collect(into: Buffer, call: (onBytes: (bytes: Buffer) => void) => Promise<unknown>): Promise<Answer> {
+/** Runs a call that should give so many bytes; gives up as soon as there are more. */
+async function collect(
+  bytes: number,
+  into: () => Buffer,
+  call: (onBytes: (bytes: Buffer) => void, room: () => Buffer) => Promise<unknown>,
+): Promise<Answer> {
+  let target: Buffer | undefined;
+  const room = (): Buffer => (target ??= into());
   let have = 0;
-  const tooMuch = (): boolean => have > into.length;
+  const tooMuch = (): boolean => have > bytes;
   try {
-    await call((bytes) => {
+    await call((piece) => {
       const at = have;
-      have += bytes.length;
+      have += piece.length;
       if (tooMuch()) throw new ParleyError('CANCELLED');
-      const landed = bytes.buffer === into.buffer && bytes.byteOffset === into.byteOffset + at;
-      if (!landed) bytes.copy(into, at);
-    });
+      const to = room();
+      const landed = piece.buffer === to.buffer && piece.byteOffset === to.byteOffset + at;
+      if (!landed) piece.copy(to, at);
+    }, room);
   } catch (thrown) {
     if (!tooMuch()) throw thrown;
   }
-  return have === into.length ? { kind: 'bytes', bytes: into } : { kind: 'wrong length' };
+  return have === bytes ? { kind: 'bytes', bytes: room() } : { kind: 'wrong length' };
 }
 
 /** The numbers below `size` whose bits are set in a bitmap. */

@@ -1,5 +1,6 @@
 /** Serves blocks to peers over transfer links: fairly, in bounded memory, and only what is held. */
-import { blocksOfChunk, blockPlace } from '../chunks/plan.js';
+import { blocksOfChunk, bytesOfBlocks, chunkOfBlock } from '../chunks/plan.js';
+import type { BlockRange } from '../chunks/plan.js';
 import { systemClock } from '../protocol/clock.js';
 import type { Clock } from '../protocol/clock.js';
 import type { Handlers, IncomingCall } from '../protocol/command.js';
@@ -105,14 +106,14 @@ export class Provider {
       await this.#slots.run(user, call.signal, () => call.write(digests));
       return {};
     },
-    fetchBlock: async ({ root, chunk, block }, context, call) => {
+    fetchBlock: async ({ root, chunk, block, count = 1 }, context, call) => {
       const share = this.#find(root, chunk);
-      const { first, count } = blocksOfChunk(share.plan, chunk);
-      if (block >= count || !share.hasBlock(first + block)) {
-        throw new ParleyError('CHUNK_GONE', { file: share.file, chunk });
-      }
-      this.#watch.give(root, first + block);
-      await this.#slots.run(context.user, call.signal, () => this.#send(share, first + block, context, call));
+      const ofChunk = blocksOfChunk(share.plan, chunk);
+      if (block >= ofChunk.count) throw new ParleyError('CHUNK_GONE', { file: share.file, chunk });
+      const blocks = { first: ofChunk.first + block, count };
+      this.#expectHeld(share, blocks);
+      for (let i = 0; i < count; i += 1) this.#watch.give(root, blocks.first + i);
+      await this.#slots.run(context.user, call.signal, () => this.#send(share, blocks, context, call));
       return {};
     },
   };
@@ -123,17 +124,28 @@ export class Provider {
     return share;
   }
 
+  /** @throws ParleyError CHUNK_GONE, BAD_REQUEST */
+  #expectHeld(share: Share, { first, count }: BlockRange): void {
+    const { plan, file } = share;
+    for (let block = first; block < first + count; block++) {
+      if (block < plan.blocks && share.hasBlock(block)) continue;
+      throw new ParleyError('CHUNK_GONE', { file, chunk: chunkOfBlock(plan, Math.min(block, plan.blocks - 1)) });
+    }
+    if (bytesOfBlocks(plan, { first, count }).length <= BLOCK_BYTES) return;
+    throw new ParleyError('BAD_REQUEST', { command: 'fetchBlock', reason: 'so many blocks have more than 1 MiB' });
+  }
+
   /** Reads between the room for a header and for the reply: all three leave in one write, and the block is never copied. */
-  async #send(share: Share, block: number, context: Context, call: IncomingCall): Promise<void> {
+  async #send(share: Share, blocks: BlockRange, context: Context, call: IncomingCall): Promise<void> {
     const { user, connection } = context;
-    const { length } = blockPlace(share.plan, block);
+    const { length } = bytesOfBlocks(share.plan, blocks);
     await this.#mayGo(length, context, call.signal);
     const buffer = this.#buffers.pop() ?? Buffer.allocUnsafeSlow(HEADER_BYTES + BLOCK_BYTES + EMPTY_REPLY_BYTES);
     const late = this.#clock.after(SEND_DEADLINE_MS, () => {
       connection.destroy(new ParleyError('TIMEOUT', { seconds: SEND_DEADLINE_MS / 1000 }));
     });
     try {
-      await share.read(block, buffer, HEADER_BYTES);
+      await share.read(blocks.first, buffer, HEADER_BYTES, blocks.count);
       await call.answerInPlace(buffer, length);
     } finally {
       late();

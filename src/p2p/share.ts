@@ -20,8 +20,8 @@ export interface Share {
   coming(): readonly number[];
   /** Digests of a chunk's blocks in order; undefined when not known. */
   blockDigests(chunk: number): Buffer | undefined;
-  /** Reads a block (by its number in the file) into `target` at `targetOffset`. @throws ParleyError CHUNK_GONE */
-  read(block: number, target: Uint8Array, targetOffset: number): Promise<number>;
+  /** Reads `count` blocks from `block` on (its number in the file) into `target` at `targetOffset`. @throws ParleyError CHUNK_GONE */
+  read(block: number, target: Uint8Array, targetOffset: number, count: number): Promise<number>;
 }
 
 /** What is shared, by root. The agent's library is one. */
@@ -44,7 +44,7 @@ export function sourceShare(file: string, source: Source, blockDigests: Buffer):
       const { first, count } = blocksOfChunk(plan, chunk);
       return blockDigests.subarray(first * DIGEST_BYTES, (first + count) * DIGEST_BYTES);
     },
-    read: (block, target, targetOffset) => source.read(block, target, targetOffset),
+    read: (block, target, targetOffset, count) => source.read(block, target, targetOffset, count),
   };
 }
 
@@ -58,6 +58,6 @@ export function partShare(file: string, part: Part, coming: () => readonly numbe
     hasBlock: (block) => part.has(block),
     coming,
     blockDigests: (chunk) => part.blockDigests(chunk),
-    read: (block, target, targetOffset) => part.read(block, target, targetOffset),
+    read: (block, target, targetOffset, count) => part.read(block, target, targetOffset, count),
   };
 }

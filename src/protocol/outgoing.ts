@@ -22,10 +22,10 @@ export interface CallOptions {
   /** Takes the bytes before the reply, in order; more are asked for when it is done with some. */
   readonly onBytes?: (bytes: Buffer) => void | Promise<void>;
   /**
-   * Where those bytes are put, as far as they fit; `onBytes` is given parts of it. Not to be used for anything else when the call
-   * fails: bytes may still be on their way into it.
+   * Where those bytes are put, as far as they fit: asked for when the first of them is there; `onBytes` is given parts of it. Not to
+   * be used for anything else when the call fails: bytes may still be on their way into it.
    */
-  readonly into?: Buffer;
+  readonly into?: () => Buffer;
   /** The byte stream that goes with the call. */
   readonly body?: AsyncIterable<Buffer> | Iterable<Buffer>;
 }
@@ -35,7 +35,9 @@ interface OpenCall {
   readonly options: CallOptions;
   readonly pages: Map<string, unknown[]>;
   readonly credit: CreditGate;
-  /** Bytes of `into` that are taken. */
+  /** What `into` gave. */
+  room: Buffer | undefined;
+  /** Bytes of it that are taken. */
   landed: number;
   /** Settles when all bytes so far were taken. */
   taken: Promise<void>;
@@ -113,10 +115,11 @@ export class OutgoingCalls {
   /** The room that a call has for bytes of its stream. */
   bodyFor(id: number, bytes: number): Buffer | undefined {
     const call = this.#open.get(id);
-    const { into } = call?.options ?? {};
-    if (call === undefined || into === undefined || call.landed + bytes > into.length) return undefined;
+    if (call?.options.into === undefined || bytes === 0) return undefined;
+    const room = (call.room ??= call.options.into());
+    if (call.landed + bytes > room.length) return undefined;
     call.landed += bytes;
-    return into.subarray(call.landed - bytes, call.landed);
+    return room.subarray(call.landed - bytes, call.landed);
   }
 
   receive(frame: Frame): void {
@@ -189,6 +192,7 @@ export class OutgoingCalls {
       options,
       pages: new Map(),
       credit: new CreditGate(STREAM_WINDOW_BYTES),
+      room: undefined,
       landed: 0,
       taken: Promise.resolve(),
       isAnswered: false,
@@ -228,8 +232,7 @@ export class OutgoingCalls {
       await take?.(bytes);
       call.uncredited -= bytes.length;
       // A full `into` is all that the caller wants.
-      if (this.#open.has(id) && call.landed !== call.options.into?.length)
-        this.#wire.send(encodeCredit(id, bytes.length));
+      if (this.#open.has(id) && call.landed !== call.room?.length) this.#wire.send(encodeCredit(id, bytes.length));
     });
     call.taken.catch((thrown: unknown) => {
       this.#wire.send(encodeFrame('cancel', id));

@@ -2,14 +2,13 @@ import { expect } from 'chai';
 import { reasonsOf } from '../../src/p2p/diagnosis.js';
 import type { DownloadView, Reason } from '../../src/p2p/diagnosis.js';
 import type { DownloadOptions } from '../../src/p2p/download.js';
-import { askBlock } from '../../src/p2p/fetch.js';
 import { Provider, SERVED_AT_ONCE_PER_USER } from '../../src/p2p/provider.js';
 import { sourceShare } from '../../src/p2p/share.js';
 import type { Share } from '../../src/p2p/share.js';
 import { ParleyError } from '../../src/protocol/errors.js';
 import type { ErrorCode } from '../../src/protocol/errors.js';
 import type { Source } from '../../src/chunks/source.js';
-import { connectTo, downloadFrom, holder, makeFile, range } from './swarm.js';
+import { askBlock, connectTo, downloadFrom, holder, makeFile, range } from './swarm.js';
 import type { TestFile, TestHolder } from './swarm.js';
 
 /** A fault is to be named within so long. */

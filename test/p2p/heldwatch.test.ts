@@ -3,13 +3,13 @@ import { BitSet } from '../../src/chunks/bits.js';
 import { MAX_RUNS_PER_EVENT } from '../../src/protocol/limits.js';
 import type { HeldNews } from '../../src/protocol/commands/peer/watchHeld.js';
 import type { Connection } from '../../src/protocol/connection.js';
-import { askBlock, watchHeld } from '../../src/p2p/fetch.js';
+import { watchHeld } from '../../src/p2p/fetch.js';
 import { HELD_PUSH_MS } from '../../src/p2p/heldwatch.js';
 import { Provider } from '../../src/p2p/provider.js';
 import type { Share } from '../../src/p2p/share.js';
 import { FakeClock } from '../support/fakeclock.js';
 import { refusal } from '../support/refusal.js';
-import { connectTo, holder, makeFile, range, tellHeld, answering } from './swarm.js';
+import { askBlock, connectTo, holder, makeFile, range, tellHeld, answering } from './swarm.js';
 import { peerCommands } from '../../src/protocol/commands/peer.js';
 
 const BLOCKS = 40;

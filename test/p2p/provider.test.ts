@@ -12,7 +12,7 @@ import { openSource } from '../../src/chunks/source.js';
 import { peerCommands } from '../../src/protocol/commands/peer.js';
 import type { Connection } from '../../src/protocol/connection.js';
 import type { Digest } from '../../src/protocol/values.js';
-import { askBlock, askDigests, watchHeld } from '../../src/p2p/fetch.js';
+import { askBlocks, askDigests, watchHeld } from '../../src/p2p/fetch.js';
 import { Provider, SERVED_AT_ONCE_PER_USER } from '../../src/p2p/provider.js';
 import { partShare, sourceShare } from '../../src/p2p/share.js';
 import type { Share } from '../../src/p2p/share.js';
@@ -20,7 +20,7 @@ import { Slots } from '../../src/p2p/slots.js';
 import { FakeClock } from '../support/fakeclock.js';
 import { refusal } from '../support/refusal.js';
 import { cleanUp, linkedPair, makeEnd } from './ends.js';
-import { bitmapOf, connectTo, digestsOf, holder, makeFile, range } from './swarm.js';
+import { askBlock, bitmapOf, connectTo, digestsOf, holder, makeFile, range } from './swarm.js';
 
 const never = new AbortController().signal;
 setMaxListeners(0, never);
@@ -79,6 +79,25 @@ describe('p2p/provider', () => {
     const [upload] = provider.uploads();
     expect(upload).to.include({ user: 'bob', file: 'a.bin', bytes: 2_500_000, sizeBytes: 2_500_000 });
     connection.destroy();
+    await close();
+  });
+
+  it('serves blocks that stand side by side at once, up to 1 MiB', async () => {
+    const file = makeFile(2_500_000, 50);
+    const { share, close } = await openShare(50, file.bytes);
+    const { root } = file.manifest;
+    const connection = connect(file, new Provider({ shares: { find: () => share } }));
+    const fetch = (chunk: number, count: number): ReturnType<typeof askBlocks> =>
+      askBlocks(
+        connection,
+        { root, chunk, block: 0, count },
+        count * 50_000,
+        () => Buffer.alloc(count * 50_000),
+        never,
+      );
+    expect(await fetch(7, 20)).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(350_000, 1_350_000) });
+    expect((await refusal(fetch(7, 21))).code).to.equal('BAD_REQUEST');
+    expect((await refusal(fetch(45, 6))).code).to.equal('CHUNK_GONE');
     await close();
   });
 

@@ -11,6 +11,8 @@ import type { CommandSpec, IncomingCall } from '../../src/protocol/command.js';
 import { ParleyError } from '../../src/protocol/errors.js';
 import { makeHello } from '../../src/protocol/hello.js';
 import type { Digest, Manifest } from '../../src/protocol/values.js';
+import { askBlocks } from '../../src/p2p/fetch.js';
+import type { Answer } from '../../src/p2p/fetch.js';
 import { download } from '../../src/p2p/download.js';
 import type { DownloadOptions, DownloadResult } from '../../src/p2p/download.js';
 import type { HolderLink } from '../../src/p2p/holders.js';
@@ -162,14 +164,18 @@ export function shareOf(file: TestFile, from: TestHolder): Share {
       const digests = digestsOf(file.plan, file.blockDigests, chunk);
       return from.digests?.(chunk, Buffer.from(digests)) ?? digests;
     },
-    read: async (block, target, targetOffset) => {
-      await from.beforeRead?.(block);
-      from.served += 1;
-      const { offset, length } = blockPlace(file.plan, block);
-      const bytes = Buffer.from(file.bytes.subarray(offset, offset + length));
-      from.spoil?.(block, bytes);
-      target.set(bytes, targetOffset);
-      return length;
+    read: async (first, target, targetOffset, count) => {
+      let read = 0;
+      for (let block = first; block < first + count; block += 1) {
+        await from.beforeRead?.(block);
+        from.served += 1;
+        const { offset, length } = blockPlace(file.plan, block);
+        const bytes = Buffer.from(file.bytes.subarray(offset, offset + length));
+        from.spoil?.(block, bytes);
+        target.set(bytes, targetOffset + read);
+        read += length;
+      }
+      return read;
     },
   };
 }
@@ -199,6 +205,16 @@ export function connectTo(
     lost: (reason) => new ParleyError('PEER_UNREACHABLE', { user: to.user, reason }),
   });
   return { connection, bytesReceived: () => received };
+}
+
+/** One block into a buffer of its size. */
+export function askBlock(
+  connection: Connection,
+  params: { root: Digest; chunk: number; block: number },
+  into: Buffer,
+  signal: AbortSignal,
+): Promise<Answer> {
+  return askBlocks(connection, params, into.length, () => into, signal);
 }
 
 export interface TestDownload {

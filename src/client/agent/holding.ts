@@ -75,7 +75,7 @@ export class JoinedShare implements Share {
     return undefined;
   }
 
-  async read(block: number, target: Uint8Array, targetOffset: number): Promise<number> {
+  async read(block: number, target: Uint8Array, targetOffset: number, count = 1): Promise<number> {
     const chunk = chunkOfBlock(this.plan, block);
     const tried = new Set<Share>();
     let failure: unknown = new ParleyError('CHUNK_GONE', { file: this.file, chunk });
@@ -84,7 +84,7 @@ export class JoinedShare implements Share {
       if (share === undefined) throw failure;
       tried.add(share);
       try {
-        return await share.read(block, target, targetOffset);
+        return await share.read(block, target, targetOffset, count);
       } catch (thrown) {
         failure = thrown;
       }

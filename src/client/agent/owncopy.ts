@@ -33,7 +33,7 @@ export async function copyOwn(
       for (const block of part.missing(chunk)) {
         signal.throwIfAborted();
         const { indexInChunk } = blockPlace(part.plan, block);
-        const copy = buffer.subarray(0, await share.read(block, buffer, 0));
+        const copy = buffer.subarray(0, await share.read(block, buffer, 0, 1));
         if (!blockDigest(copy).equals(digestAt(digests, indexInChunk))) break;
         await part.write(block, copy);
         bytes += copy.length;

@@ -74,13 +74,13 @@ export class WholeShare implements Share {
   }
 
   /** @throws ParleyError CHUNK_GONE once it is decided what became of the file: another share may have its bytes then */
-  async read(block: number, target: Uint8Array, targetOffset: number): Promise<number> {
+  async read(block: number, target: Uint8Array, targetOffset: number, count = 1): Promise<number> {
     if (this.#closed || this.#suspicion !== undefined) return this.#gone();
     this.#cancelClose();
     this.#reading += 1;
     try {
       this.#source ??= this.#options.open();
-      return await (await this.#source).read(block, target, targetOffset);
+      return await (await this.#source).read(block, target, targetOffset, count);
     } catch (thrown) {
       return await this.#gone(thrown);
     } finally {

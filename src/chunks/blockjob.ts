@@ -1,0 +1,98 @@
+/** What is done with consecutive blocks off the loop: check them and write them, or read them again and check. On any thread. */
+import { readSync } from 'node:fs';
+import { BLOCK_BYTES } from '../protocol/limits.js';
+import { blake3, blockDigest, digestAt, DIGEST_BYTES } from './digest.js';
+import { writeFullySync } from './files.js';
+
+/** Plain data, so that it can be given to another thread. */
+export interface BlockJob {
+  /** An open file. */
+  readonly fd: number;
+  /** Where the first of the blocks stands in it. */
+  readonly position: number;
+  /** Bytes of each block; they stand one behind another. */
+  readonly lengths: readonly number[];
+  /** 32 bytes for each block. */
+  readonly expected: Uint8Array;
+  /** Whether those are the blocks' own digests, or the digests of chunks that are one block each. */
+  readonly of: 'block' | 'chunk';
+  /** The bytes of the blocks, which are written when they are good; undefined when those in the file are to be looked at. */
+  readonly bytes: Uint8Array | undefined;
+}
+
+export interface BlockJobResult {
+  /** Which of the blocks have the bytes they should have. */
+  readonly good: readonly boolean[];
+  /** The blocks' own digests, 32 bytes each. */
+  readonly digests: Uint8Array;
+}
+
+/** @throws what the file system refuses, as it comes */
+export function runBlockJob(job: BlockJob): BlockJobResult {
+  const good: boolean[] = [];
+  const digests = Buffer.alloc(job.expected.length);
+  const each = job.bytes === undefined ? blocksInFile(job) : blocksIn(bufferOf(job.bytes), job.lengths);
+  const expected = bufferOf(job.expected);
+  for (const bytes of each) {
+    const digest = blockDigest(bytes);
+    digest.copy(digests, good.length * DIGEST_BYTES);
+    const found = job.of === 'block' ? digest : blake3(digest);
+    good.push(bytes.length === job.lengths[good.length] && found.equals(digestAt(expected, good.length)));
+  }
+  if (job.bytes !== undefined) writeGood(job, bufferOf(job.bytes), good);
+  return { good, digests };
+}
+
+/** Good blocks that stand side by side leave in one write. */
+function writeGood({ fd, position, lengths }: BlockJob, bytes: Buffer, good: readonly boolean[]): void {
+  let begin = 0;
+  let end = 0;
+  const write = (): void => {
+    if (end > begin) writeFullySync(fd, bytes.subarray(begin, end), position + begin);
+  };
+  lengths.forEach((length, index) => {
+    if (good[index] === true) {
+      end += length;
+      return;
+    }
+    write();
+    begin = end += length;
+  });
+  write();
+}
+
+function* blocksIn(bytes: Buffer, lengths: readonly number[]): Generator<Buffer, void, void> {
+  let at = 0;
+  for (const length of lengths) yield bytes.subarray(at, (at += length));
+}
+
+/** Room for what is read again; made by the first thread that does. */
+let room: Buffer | undefined;
+
+/** As many blocks at a time as the room holds; shorter ones where the file ends. */
+function* blocksInFile({ fd, position, lengths }: BlockJob): Generator<Buffer, void, void> {
+  room ??= Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  let at = position;
+  for (let next = 0; next < lengths.length;) {
+    const first = next;
+    let bytes = 0;
+    while (next < lengths.length && bytes + (lengths[next] ?? 0) <= room.length) bytes += lengths[next++] ?? 0;
+    const have = readFullySync(fd, room.subarray(0, bytes), at);
+    yield* blocksIn(room.subarray(0, have), lengths.slice(first, next));
+    at += bytes;
+  }
+}
+
+function readFullySync(fd: number, target: Buffer, position: number): number {
+  let done = 0;
+  while (done < target.length) {
+    const read = readSync(fd, target, done, target.length - done, position + done);
+    if (read === 0) break;
+    done += read;
+  }
+  return done;
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
