@@ -176,17 +176,18 @@ export class Holders {
       const came = bytes - holder.moved.bytes;
       if (holder.awaiting === 0 || came >= STALL_BYTES) holder.moved = { at: now, bytes };
       if (now - holder.moved.at < STALL_MS) continue;
-      if (isReplaceable(holder)) {
-        this.fail(holder, stalled(holder));
-        continue;
-      }
-      // Nobody else has it: a holder that is slow is better than none, one that is dead is not.
       holder.moved = { at: now, bytes };
-      if (came > 0) continue;
-      void link.connection.alive(STALL_MS).then((alive) => {
-        if (!alive && holder.state.kind === 'linked' && holder.state.link === link) this.fail(holder, stalled(holder));
+      const look = isReplaceable(holder) ? this.#hasReason(link) : came > 0 || link.connection.alive(STALL_MS);
+      void Promise.resolve(look).then((isWell) => {
+        if (!isWell && holder.state.kind === 'linked' && holder.state.link === link) this.fail(holder, stalled(holder));
       });
     }
+  }
+
+  /** Who answers that others come first, or that it may not send faster, is slow, not gone: others are asked besides, but it stays. */
+  async #hasReason({ connection }: HolderLink): Promise<boolean> {
+    const queue = await askQueue(connection, this.#options.signal);
+    return queue !== undefined && (queue.isLimited || queue.ahead !== undefined);
   }
 
   /** How it stands with each; those who keep us waiting are asked how. */

@@ -9,6 +9,7 @@ import { NO_HOLDER_GRACE_MS, NO_SERVER_GRACE_MS, download } from '../../src/p2p/
 import type { DownloadProgress } from '../../src/p2p/ledger.js';
 import { STALL_MS } from '../../src/p2p/holders.js';
 import type { HolderLink } from '../../src/p2p/holders.js';
+import { Provider } from '../../src/p2p/provider.js';
 import { FakeClock } from '../support/fakeclock.js';
 import { refusal } from '../support/refusal.js';
 import {
@@ -21,6 +22,7 @@ import {
   makeFile,
   MemoryPart,
   range,
+  shareOf,
   tellHeld,
 } from './swarm.js';
 import type { TestHolder } from './swarm.js';
@@ -284,6 +286,25 @@ describe('p2p/download when holders fail', () => {
     expect(part.held.size).to.be.lessThan(40);
     await turnUntilSettled(clock, result);
     expect((await result).sources.map(({ user }) => user)).to.deep.equal(['steady']);
+  });
+
+  it('keeps its links with holders that limit what they send, however long they keep it waiting', async () => {
+    const file = makeFile(400_000, 4);
+    const clock = new FakeClock();
+    const holders = ['one', 'other'].map((user) => holder(user, range(4)));
+    const { part, result } = downloadFrom(file, holders, {
+      clock,
+      connect: (user) => {
+        const to = holders.find((each) => each.user === user)!;
+        const shares = { find: () => shareOf(file, to) };
+        // 10 s for each block.
+        const provider = new Provider({ shares, limitRate: 10_000, clock });
+        return Promise.resolve(connectTo(file, to, (end) => provider.serve('me', end), { clock }));
+      },
+    });
+    expect(await turnUntilSettled(clock, result)).to.be.within(9_000, 25_000);
+    expect(part.bytes.equals(file.bytes)).to.equal(true);
+    expect(holders.map(({ ends }) => ends.length)).to.deep.equal([1, 1]);
   });
 
   it('overtakes a frozen holder at the end, long before it is given up', async () => {
