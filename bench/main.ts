@@ -15,6 +15,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   size: async () => (await import('./size.js')).benchSize(),
   seedonce: async () => (await import('./seedonce.js')).benchSeedOnce(),
   wan: async () => (await import('./wan.js')).benchWan(),
+  slowholder: async () => (await import('./slowholder.js')).benchSlowHolder(),
   pipe: async () => (await import('./pipe.js')).printPipe(),
   part: async () => (await import('./part.js')).benchPart(),
   folder: async () => (await import('./folder.js')).benchFolder(),

@@ -1,5 +1,5 @@
 /** The files of a promised folder, read for hashing and serving: each is looked at around each read, and none that changed is given. */
-import { constants, fstatSync, open as openCallback, read as readCallback } from 'node:fs';
+import { constants, fstatSync, lstatSync, open as openCallback, openSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,9 +14,9 @@ import type { FoundEntry, WalkOptions } from './folderwalk.js';
 import { errnoOf } from './fserrors.js';
 import { OpenFiles } from './openfiles.js';
 import type { OpenFile } from './openfiles.js';
+import { Pace } from './pace.js';
 
 const openFd = promisify(openCallback);
-const readFd = promisify(readCallback);
 
 /** Files that stay open while nobody reads them: those of the blocks that are read next. */
 const KEPT_OPEN = 16;
@@ -75,10 +75,15 @@ export async function findFiles(
   options: WalkOptions = {},
 ): Promise<PlacedFile[] | undefined> {
   const found: FoundEntry[] = [];
+  const pace = new Pace();
   try {
     await eachOf(layout.entries, LOOKED_AT_AT_ONCE, async (entry) => {
       options.signal?.throwIfAborted();
-      const stats = await lstat(join(root, entry.path), { bigint: true });
+      const path = join(root, entry.path);
+      const stats = await pace.run(
+        () => lstatSync(path, { bigint: true }),
+        () => lstat(path, { bigint: true }),
+      );
       const kind = stats.isDirectory() ? 'folder' : 'file';
       if (!stats.isDirectory() && !stats.isFile()) return;
       const identity = identityOf(stats);
@@ -111,6 +116,7 @@ export class FolderFiles implements Readable {
   readonly #layout: FolderLayout;
   readonly #placed: readonly PlacedFile[];
   readonly #open: OpenFiles;
+  readonly #pace = new Pace();
 
   constructor(root: string, layout: FolderLayout, placed: readonly PlacedFile[]) {
     this.#root = root;
@@ -140,13 +146,13 @@ export class FolderFiles implements Readable {
     const identity = this.#placed[number]?.identity;
     let file: OpenFile | undefined;
     try {
-      file = this.#open.take(number) ?? this.#open.takeOpened(number, await openFd(path, FLAGS, 0));
+      file = this.#open.take(number) ?? this.#open.takeOpened(number, await this.#openFile(path));
       if (performance.now() - file.checkedAt > PATH_CHECK_MS) {
         await this.#checkPath(path, identity);
         file.checkedAt = performance.now();
       }
       for (let done = 0; done < length;) {
-        const { bytesRead } = await readFd(file.fd, target, start + done, length - done, at + done);
+        const bytesRead = await this.#pace.read(file.fd, target, start + done, length - done, at + done);
         if (bytesRead === 0) throw new FileChanged(path);
         done += bytesRead;
       }
@@ -157,6 +163,13 @@ export class FolderFiles implements Readable {
     } finally {
       if (file !== undefined) this.#open.give(file);
     }
+  }
+
+  #openFile(path: string): Promise<number> {
+    return this.#pace.run(
+      () => openSync(path, FLAGS),
+      () => openFd(path, FLAGS, 0),
+    );
   }
 
   async #checkPath(path: string, identity: FileIdentity | undefined): Promise<void> {

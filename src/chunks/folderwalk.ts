@@ -1,5 +1,6 @@
 /** What is in a folder on disk: looked at, not read. Symbolic links are not followed. */
 import { lstat, readdir, stat } from 'node:fs/promises';
+import { lstatSync } from 'node:fs';
 import type { Dirent } from 'node:fs';
 import { join } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
@@ -9,6 +10,7 @@ import { identityOf } from './files.js';
 import type { FileIdentity } from './files.js';
 import type { FolderEntry } from './folderindex.js';
 import { unreadable } from './fserrors.js';
+import { Pace } from './pace.js';
 
 /** What is in a folder and is not shared: a path in it, and why. */
 export interface Skipped {
@@ -48,6 +50,7 @@ export async function walkFolder(path: string, options: WalkOptions = {}): Promi
   const entries: FoundEntry[] = [];
   const skipped: Skipped[] = [];
   const folders = [{ path: '', localPath: '' }];
+  const pace = new Pace();
   if (avoided !== undefined) {
     const own = await stat(path, { bigint: true }).catch(() => undefined);
     if (own?.ino === avoided.ino && own.dev === avoided.dev) {
@@ -69,8 +72,13 @@ export async function walkFolder(path: string, options: WalkOptions = {}): Promi
         skipped.push({ path: entry.path, kind });
         return;
       }
-      const stats = await lstat(join(path, localPath), { bigint: true }).catch((error: unknown) => {
-        throw unreadable(join(path, localPath), error);
+      const at = join(path, localPath);
+      const look = pace.run(
+        () => lstatSync(at, { bigint: true }),
+        () => lstat(at, { bigint: true }),
+      );
+      const stats = await look.catch((error: unknown) => {
+        throw unreadable(at, error);
       });
       const identity = identityOf(stats);
       if (stats.isDirectory()) {
@@ -85,7 +93,7 @@ export async function walkFolder(path: string, options: WalkOptions = {}): Promi
         entries.push({ ...entry, kind: runs ? 'executable' : 'file', sizeBytes: identity.sizeBytes, identity });
       } else
         throw new ParleyError('FILE_MISSING', {
-          path: join(path, localPath),
+          path: at,
           reason: 'it changed while it was looked at',
         });
     });
