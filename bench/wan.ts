@@ -12,8 +12,9 @@ import type { RunningAgent } from '../test/crash/agents.js';
 import { House } from '../test/crash/house.js';
 import { writeRandom } from './measure.js';
 import type { Row } from './rows.js';
+import { streamsOf } from './wanpeer.js';
 import { WAN_KINDS, kindHere, openWan } from './wannetwork.js';
-import type { Host, Wan, WanKind } from './wannetwork.js';
+import type { Host, Wan, WanKind, WanOptions } from './wannetwork.js';
 
 const MIB = 1024 * 1024;
 const LEAST = 0.8;
@@ -27,6 +28,8 @@ export interface Reached {
   readonly share: number;
   readonly seconds: number;
   readonly sources: readonly { readonly user: string; readonly bytes: number }[];
+  /** Bytes a second of plain streams over the same network, when they were asked for and could be measured. */
+  readonly streams?: number | undefined;
 }
 
 export async function benchWan(): Promise<readonly Row[]> {
@@ -40,8 +43,10 @@ export async function benchWan(): Promise<readonly Row[]> {
   const mebibytes = numberOf('WAN_MIB', Math.ceil((holders * bytesPerSecond * 25) / MIB));
   const congestionControl = process.env['WAN_CONGESTION'];
   const options = { holders, bytesPerSecond, roundTripMs, loss, seed: 1, congestionControl };
-  const { says, share, seconds, sources } = await reach(kind, options, mebibytes);
+  const { says, share, seconds, sources, streams } = await reach(kind, options, mebibytes, kind !== 'relay');
   const each = sources.map(({ user, bytes }) => `${user} ${(bytes / seconds / 1e6).toFixed(2)}`).join(', ');
+  const peer =
+    streams === undefined ? 'iperf3: not measured' : `iperf3, a stream of each: ${(streams / 1e6).toFixed(2)} MB/s`;
   const caps = `${holders} x ${bytesPerSecond / 1e6} MB/s`;
   return [
     {
@@ -50,23 +55,26 @@ export async function benchWan(): Promise<readonly Row[]> {
       reached: `${(share * 100).toFixed(1)} %`,
       met: share >= LEAST,
       ours: `${seconds.toFixed(2)} s, ${((share * holders * bytesPerSecond) / 1e6).toFixed(2)} MB/s: ${each}`,
+      peer,
     },
   ];
 }
 
-/** The whole command: found, linked, fetched, verified, synced, named. */
+/** Beside the streams of iperf3 when they are wanted. The whole command: found, linked, fetched, verified, synced, named. */
 export async function reach(
   kind: WanKind,
-  options: Parameters<typeof openWan>[1],
+  options: WanOptions,
   mebibytes: number,
+  withStreams = false,
 ): Promise<Reached> {
   const wan = await openWan(kind, options);
   try {
+    const streams = withStreams ? await streamsOf(wan) : undefined;
     const crew = await Crew.gather(wan);
     try {
       const { seconds, sources } = await crew.download(mebibytes);
       const share = (mebibytes * MIB) / seconds / (options.holders * options.bytesPerSecond);
-      return { says: wan.says, share, seconds, sources };
+      return { says: wan.says, share, seconds, sources, streams };
     } finally {
       await crew.close();
     }

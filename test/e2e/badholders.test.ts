@@ -67,7 +67,7 @@ describe('a download from a holder that', function () {
   let agents: RunningAgent[];
   let got: string;
 
-  const arrive = async (user: 'alice' | 'bob'): Promise<RunningAgent> => {
+  const arrive = async (user: keyof typeof USERS): Promise<RunningAgent> => {
     const home = join(house.folder, user);
     const agent = await runAgentProcess({ home, user, password: USERS[user], server: house.address });
     agents.push(agent);
@@ -131,4 +131,27 @@ describe('a download from a holder that', function () {
       expect(readdirSync(got)).to.deep.equal([FILE.name]);
     });
   }
+
+  it('freezes is left for another, whose links and bytes stay (R25)', async () => {
+    const [alice, mallory, bob] = [await arrive('alice'), await arrive('mallory'), await arrive('bob')];
+    const folder = join(house.folder, 'of-mallory');
+    mkdirSync(folder);
+    writeFileSync(join(folder, FILE.name), FILE.bytes);
+    await mallory.face.call(agentCommands.seed, { path: join(folder, FILE.name) });
+    const params = { file: FILE.name, directory: got, limitRate: 3 * MIB };
+    const fetching = bob.face.call(agentCommands.download, params);
+    await until('both send', async () => {
+      const { transfers } = await bob.face.call(agentCommands.transfers, {});
+      return transfers.some(({ sources }) => sources.filter(({ bytes }) => bytes > 0).length === 2);
+    });
+    process.kill(mallory.pid, 'SIGSTOP');
+    const since = performance.now();
+    const { complete, sources } = await fetching;
+    expect(complete).to.equal(true);
+    // 4 s for all of it, 5 s until what was asked there is asked elsewhere, and as long again for a busy machine.
+    expect(performance.now() - since).to.be.below(18_000);
+    expect(sources.map(({ user }) => user).sort()).to.deep.equal(['alice', 'mallory']);
+    expect(readFileSync(join(got, FILE.name)).equals(FILE.bytes)).to.equal(true);
+    expect((await alice.face.call(agentCommands.status, {})).online).to.equal(true);
+  });
 });
