@@ -107,13 +107,14 @@ describe('a download from a holder that', function () {
         () => 'it went well',
         (thrown: unknown) => toParleyError(thrown).code,
       );
-      await until(`why names ${code}`, async () => {
-        const { reasons, bytes = 0 } = await bob.face.call(agentCommands.why, { file: FILE.name });
+      let bytes = 0;
+      await until(`why names ${code}, and something came`, async () => {
+        const answer = await bob.face.call(agentCommands.why, { file: FILE.name });
+        bytes = answer.bytes;
         // At the very beginning it keeps one waiting, too.
-        return bytes >= MIB && reasons.some((reason) => reason.code === code && reason.user === 'mallory');
+        return bytes > 0 && answer.reasons.some((reason) => reason.code === code && reason.user === 'mallory');
       });
-      const { bytes } = await bob.face.call(agentCommands.why, { file: FILE.name });
-      expect(bytes, 'what came before counts').to.be.within(MIB, FILE.bytes.length / 2);
+      expect(bytes).to.be.below(FILE.bytes.length);
       stop.abort();
       expect(await ended).to.equal('CANCELLED');
       expect(readdirSync(got)).to.include(`${FILE.name}.part`).and.not.include(FILE.name);
