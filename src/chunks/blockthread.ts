@@ -11,6 +11,11 @@ export const THREAD_FROM_BYTES = 16 * 1024 * 1024;
 export const MAX_WAITING = 3;
 /** Bytes from which on a job is worth asking the thread: less is done sooner than said. */
 const LEAST_BYTES = 128 * 1024;
+/**
+ * Cores from which on there is one for it: with fewer, both ends of a transfer on one machine have none to spare, and handing blocks
+ * over costs a tenth more than it brings.
+ */
+const LEAST_CORES = 4;
 /** Milliseconds without a job after which the thread ends and gives its memory back. */
 const IDLE_MS = 60_000;
 
@@ -106,7 +111,7 @@ let shared: BlockThread | undefined;
 
 /** The thread for a file of so many bytes; undefined when there is no core for one, or too little to do. */
 export function blockThreadFor(sizeBytes: number): BlockThread | undefined {
-  if (sizeBytes < THREAD_FROM_BYTES || availableParallelism() < 2) return undefined;
+  if (sizeBytes < THREAD_FROM_BYTES || availableParallelism() < LEAST_CORES) return undefined;
   shared ??= new BlockThread();
   return shared;
 }

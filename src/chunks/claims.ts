@@ -1,5 +1,6 @@
 /** When written blocks become claimed ones: data is synced first, then the sidecar says so, in batches (R26). */
 import { runsOf } from './bits.js';
+import { DIGEST_BYTES } from './digest.js';
 import { unwritable } from './fserrors.js';
 import type { SidecarLog } from './sidecar.js';
 import type { PartStore } from './store.js';
@@ -9,11 +10,15 @@ export const CLAIM_BYTES = 64 * 1024 * 1024;
 /** Milliseconds after which a written block is synced and claimed, however few there are. */
 export const CLAIM_AFTER_MS = 1000;
 
+/** Chunks of one block whose digests make one record: thousands are learnt a second. */
+const LEARNT_TOGETHER = 64;
+
 /** The blocks of an open file that are written and not claimed yet, and the sidecar that will claim them. */
 export class Claims {
   readonly #path: string;
   readonly #file: Pick<PartStore, 'datasync' | 'isInPlace' | 'stamp'>;
   #log: SidecarLog;
+  #learnt: [chunk: number, blockDigests: Buffer][] = [];
   #blocks: number[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -47,8 +52,10 @@ export class Claims {
     else this.#timer ??= setTimeout(() => this.#flushUnheard(), CLAIM_AFTER_MS).unref();
   }
 
+  /** Digests of chunks of one block go into the sidecar together: some are lost in a crash, as those blocks are that are not claimed. */
   addDigests(chunk: number, blockDigests: Buffer): void {
-    this.#log.addDigests([[chunk, blockDigests]]);
+    this.#learnt.push([chunk, blockDigests]);
+    if (blockDigests.length > DIGEST_BYTES || this.#learnt.length >= LEARNT_TOGETHER) this.#noteDigests();
   }
 
   /**
@@ -93,6 +100,11 @@ export class Claims {
     this.flush().catch(() => undefined);
   }
 
+  #noteDigests(): void {
+    if (this.#learnt.length > 0) this.#log.addDigests(this.#learnt);
+    this.#learnt = [];
+  }
+
   async #flushOnce(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -110,6 +122,7 @@ export class Claims {
       this.#bytes += bytes;
       throw unwritable(this.#path, error);
     }
+    this.#noteDigests();
     this.#log.addClaim(runsOf(blocks));
     if (!this.#log.dirty) return;
     await this.#log.sync().catch((error: unknown) => {

@@ -67,16 +67,21 @@ export class IndexPart {
     this.#digests.set(chunk, Buffer.from(blockDigests));
   }
 
-  write(block: number, bytes: Uint8Array): Promise<boolean> {
-    return Promise.resolve(this.writeNow(block, bytes));
+  write(block: number, bytes: Uint8Array, count = 1): Promise<boolean> {
+    return Promise.resolve(this.writeNow(block, bytes, count));
   }
 
-  writeNow(block: number, bytes: Uint8Array): boolean {
-    if (this.has(block)) return false;
-    const { offset, chunk } = blockPlace(this.plan, block);
-    this.#bytes.set(bytes, offset);
-    this.#held.add(block);
-    return this.hasChunk(chunk);
+  writeNow(first: number, bytes: Uint8Array, count = 1): boolean {
+    let isWhole = false;
+    const begin = blockPlace(this.plan, first).offset;
+    for (let block = first; block < first + count; block++) {
+      if (this.has(block)) continue;
+      const { offset, chunk, length } = blockPlace(this.plan, block);
+      this.#bytes.set(bytes.subarray(offset - begin, offset - begin + length), offset);
+      this.#held.add(block);
+      isWhole = this.hasChunk(chunk) || isWhole;
+    }
+    return isWhole;
   }
 
   /** What is in the folder. @throws ParleyError BAD_FOLDER_INDEX */

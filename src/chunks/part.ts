@@ -18,7 +18,7 @@ import type { FileLock } from './lock.js';
 import { partPaths, resumeOrBegin } from './partfiles.js';
 import type { BeginOptions, PartFiles, PartPaths } from './partfiles.js';
 import { blockPlace, bytesOfBlocks, chunkOfBlock, planChunks } from './plan.js';
-import type { BlockPlace, BlockRange, Plan } from './plan.js';
+import type { BlockRange, ByteRange, Plan } from './plan.js';
 import { spoiltBlocks } from './recover.js';
 import { runToCheck } from './runs.js';
 import { digestsBelong, SidecarLog } from './sidecar.js';
@@ -31,6 +31,8 @@ export interface PartOptions extends BeginOptions {
   /** The path that the finished file will have. */
   readonly target: string;
   readonly manifest: Manifest;
+  /** What hashes and writes blocks, when not what `blockThreadFor` says. */
+  readonly thread?: BlockThread | undefined;
 }
 
 /**
@@ -53,7 +55,8 @@ export async function openPart(options: PartOptions): Promise<Part> {
   let lock: FileLock | undefined;
   try {
     lock = await takeLock(paths.lock, target);
-    return new Part(subject, paths, lock, xxHash64, await resumeOrBegin(paths, subject, xxHash64, options));
+    const thread = options.thread ?? blockThreadFor(manifest.sizeBytes);
+    return new Part(subject, paths, lock, xxHash64, await resumeOrBegin(paths, subject, xxHash64, options), thread);
   } catch (error) {
     await lock?.release();
     throw unwritable(paths.part, error);
@@ -79,7 +82,14 @@ export class Part {
   #state: 'open' | 'finished' | 'closed' = 'open';
 
   /** For `openPart`. */
-  constructor(subject: Subject, paths: PartPaths, lock: FileLock, xxHash64: XxHash64, files: PartFiles) {
+  constructor(
+    subject: Subject,
+    paths: PartPaths,
+    lock: FileLock,
+    xxHash64: XxHash64,
+    files: PartFiles,
+    thread: BlockThread | undefined,
+  ) {
     this.plan = subject.plan;
     this.#subject = subject;
     this.#paths = paths;
@@ -88,7 +98,7 @@ export class Part {
     this.#claims = new Claims(paths.part, files.file, files.log);
     this.#ends = { paths, lock, file: files.file, claims: this.#claims };
     this.#digests = files.digests;
-    this.#thread = blockThreadFor(subject.plan.sizeBytes);
+    this.#thread = thread;
     this.#held = new HeldBlocks(this.plan, files.held);
   }
 
@@ -160,19 +170,19 @@ export class Part {
   }
 
   /**
-   * Writes a block whose digest the caller has verified. `bytes` must not change until the promise settles. Returns whether this
-   * block made its chunk whole. Writing a block again does nothing.
+   * Writes a block, or `count` that stand side by side, whose digests the caller has verified. `bytes` must not change until the promise
+   * settles. Returns whether this made a chunk whole. Writing a block again does nothing.
    * @throws ParleyError DISK_FULL (with a reason): the block is missing still and may be written again later, unless the file is not
    *   at its path any more, which shows a second after
    */
-  async write(block: number, bytes: Uint8Array): Promise<boolean> {
-    const { offset } = this.#expectWritable(block, bytes);
-    if (this.#held.has(block)) return false;
+  async write(block: number, bytes: Uint8Array, count = 1): Promise<boolean> {
+    const { offset } = this.#expectWritable({ first: block, count }, bytes);
+    if (count === 1 && this.#held.has(block)) return false;
     const write = writeFully(this.#file, bytes, offset);
     this.#writes.add(write);
     try {
       await write;
-      return this.#written(block);
+      return this.#allWritten({ first: block, count });
     } catch (error) {
       throw unwritable(this.#paths.part, error);
     } finally {
@@ -185,20 +195,20 @@ export class Part {
    * loop as long as the disk takes.
    * @throws ParleyError DISK_FULL (with a reason), as `write`
    */
-  writeNow(block: number, bytes: Uint8Array): boolean {
-    const { offset } = this.#expectWritable(block, bytes);
-    if (this.#held.has(block)) return false;
+  writeNow(block: number, bytes: Uint8Array, count = 1): boolean {
+    const { offset } = this.#expectWritable({ first: block, count }, bytes);
+    if (count === 1 && this.#held.has(block)) return false;
     try {
       this.#file.writeNow(bytes, offset);
     } catch (error) {
       throw unwritable(this.#paths.part, error);
     }
-    return this.#written(block);
+    return this.#allWritten({ first: block, count });
   }
 
   /** Counts a block whose verified bytes are in the file already. Returns whether it made its chunk whole. */
   markWritten(block: number): boolean {
-    this.#expectWritable(block);
+    this.#expectWritable({ first: block, count: 1 });
     return this.#written(block);
   }
 
@@ -325,6 +335,12 @@ export class Part {
     this.#claims.addDigests(chunk, own);
   }
 
+  #allWritten({ first, count }: BlockRange): boolean {
+    let isWhole = false;
+    for (let block = first; block < first + count; block++) isWhole = this.#written(block) || isWhole;
+    return isWhole;
+  }
+
   #written(block: number): boolean {
     if (!this.#held.add(block)) return false;
     const { chunk, length } = blockPlace(this.plan, block);
@@ -339,14 +355,16 @@ export class Part {
     await this.#claims.replaceLog(await SidecarLog.create(this.#paths, this.#subject, progress, this.#xxHash64));
   }
 
-  #expectWritable(block: number, bytes?: Uint8Array): BlockPlace {
+  #expectWritable(blocks: BlockRange, bytes?: Uint8Array): ByteRange {
     this.#expectOpen();
     this.#expectInPlace();
-    const chunk = chunkOfBlock(this.plan, block);
-    if (!this.#digests.has(chunk)) throw new RangeError(`chunk ${chunk} was not learnt`);
-    const place = blockPlace(this.plan, block);
+    const { first, count } = blocks;
+    const place = bytesOfBlocks(this.plan, blocks);
+    for (let chunk = chunkOfBlock(this.plan, first); chunk <= chunkOfBlock(this.plan, first + count - 1); chunk++) {
+      if (!this.#digests.has(chunk)) throw new RangeError(`chunk ${chunk} was not learnt`);
+    }
     if (bytes === undefined || bytes.length === place.length) return place;
-    throw new RangeError(`block ${block} has ${place.length} bytes, not ${bytes.length}`);
+    throw new RangeError(`block ${first} has ${place.length} bytes, not ${bytes.length}`);
   }
 
   /** Whatever comes from now on would be lost: rather says so than takes it. */

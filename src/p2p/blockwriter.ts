@@ -21,17 +21,17 @@ export class BlockWriter {
     this.#clock = clock;
   }
 
-  /** `bytes` must not change until the promise settles. @throws ParleyError DISK_FULL */
-  async write(block: number, bytes: Uint8Array): Promise<void> {
+  /** As a part writes them: `count` blocks from `block` on. `bytes` must not change until the promise settles. @throws ParleyError DISK_FULL */
+  async write(block: number, bytes: Uint8Array, count = 1): Promise<void> {
     const begin = this.#clock.monotonicMs();
     if (this.#waiting === 0 && begin >= this.#slowUntil) {
-      this.#part.writeNow(block, bytes);
+      this.#part.writeNow(block, bytes, count);
       const now = this.#clock.monotonicMs();
       if (now - begin > SLOW_WRITE_MS) this.#slowUntil = now + SLOW_FOR_MS;
       return;
     }
     this.#waiting += 1;
-    const written = this.#written.then(() => this.#part.write(block, bytes));
+    const written = this.#written.then(() => this.#part.write(block, bytes, count));
     this.#written = written.catch(() => undefined);
     try {
       await written;

@@ -94,14 +94,21 @@ export class CheckedBlocks {
   /** As a part's `takeIn`, on this thread. */
   async #takeHere(run: Run, came: Buffer): Promise<number[]> {
     const bad: number[] = [];
-    let at = 0;
+    let [good, begin, end] = [0, 0, 0];
     for (const { block, bytes, onGood } of run) {
-      const piece = came.subarray(at, (at += bytes));
-      if (this.#isGood(block, piece)) {
+      const isGood = this.#isGood(block, came.subarray(end, end + bytes));
+      if (isGood) {
         onGood();
-        await this.#writer.write(block, piece);
-      } else bad.push(block);
+        good += 1;
+      } else {
+        bad.push(block);
+        if (good > 0) await this.#writer.write(block - good, came.subarray(begin, end), good);
+        good = 0;
+        begin = end + bytes;
+      }
+      end += bytes;
     }
+    if (good > 0) await this.#writer.write((run.at(-1)?.block ?? 0) + 1 - good, came.subarray(begin, end), good);
     return bad;
   }
 

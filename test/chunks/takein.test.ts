@@ -1,7 +1,6 @@
-import { availableParallelism } from 'node:os';
 import { rename, readFile, open } from 'node:fs/promises';
 import { expect } from 'chai';
-import { THREAD_FROM_BYTES } from '../../src/chunks/blockthread.js';
+import { BlockThread, blockThreadFor, THREAD_FROM_BYTES } from '../../src/chunks/blockthread.js';
 import { openPart } from '../../src/chunks/part.js';
 import type { Part } from '../../src/chunks/part.js';
 import { bytesOfBlocks } from '../../src/chunks/plan.js';
@@ -25,27 +24,19 @@ async function takeAll(part: Part, sample: Sample, count: number): Promise<void>
 }
 
 describe('chunks/part, with a thread for its blocks', () => {
-  before(function () {
-    if (availableParallelism() < 2) this.skip();
-  });
   const at = useFolder();
   const bytes = bytesOf(THREAD_FROM_BYTES + 12_345);
   const few = sampleOf(bytes, 2);
   const many = sampleOf(bytes, 1001);
+  const thread = new BlockThread();
+  after(() => thread.stopWhenIdle());
 
-  it('has one for a large file only', async () => {
-    const small = sampleOf(bytesOf(1000), 1);
-    const [large, other] = [
-      await openPart({ target: at('f'), manifest: few.manifest }),
-      await openPart({ target: at('s'), manifest: small.manifest }),
-    ];
-    expect([large.hasThread, other.hasThread]).to.deep.equal([true, false]);
-    await large.close();
-    await other.close();
+  it('has one for a large file only', () => {
+    expect(blockThreadFor(THREAD_FROM_BYTES - 1)).to.equal(undefined);
   });
 
   it('takes blocks whose digests it knows, refuses others, and finishes as the file', async () => {
-    const part = await openPart({ target: at('f'), manifest: few.manifest });
+    const part = await openPart({ target: at('f'), manifest: few.manifest, thread });
     const first = { first: 0, count: 1 };
     expect(await part.takeIn(first, came(few, first)).catch((e: unknown) => e)).to.be.instanceOf(RangeError);
     for (const chunk of [0, 1]) part.learn(chunk, few.digests(chunk));
@@ -60,7 +51,7 @@ describe('chunks/part, with a thread for its blocks', () => {
   });
 
   it('takes many small chunks at once, without their digests, and resumes', async () => {
-    const part = await openPart({ target: at('f'), manifest: many.manifest });
+    const part = await openPart({ target: at('f'), manifest: many.manifest, thread });
     const blocks = { first: 5, count: 40 };
     const wrong = came(many, blocks);
     wrong.writeUInt8(wrong.readUInt8(0) ^ 1, 0);
@@ -69,7 +60,7 @@ describe('chunks/part, with a thread for its blocks', () => {
     expect(part.hasChunk(6)).to.equal(true);
     expect(part.blockDigests(6)).to.deep.equal(many.digests(6));
     await part.close();
-    const again = await openPart({ target: at('f'), manifest: many.manifest });
+    const again = await openPart({ target: at('f'), manifest: many.manifest, thread });
     expect(again.missing().length).to.equal(1001 - 39);
     await takeAll(again, many, 60);
     await again.finish();
@@ -78,7 +69,7 @@ describe('chunks/part, with a thread for its blocks', () => {
   });
 
   it('finds what was spoilt on disk, wherever it is, and takes that again', async () => {
-    const part = await openPart({ target: at('f'), manifest: few.manifest });
+    const part = await openPart({ target: at('f'), manifest: few.manifest, thread });
     for (const chunk of [0, 1]) part.learn(chunk, few.digests(chunk));
     await takeAll(part, few, 1);
     const other = await open(part.path, 'r+');
@@ -94,13 +85,13 @@ describe('chunks/part, with a thread for its blocks', () => {
   });
 
   it('counts what is being taken before it is closed, and takes nothing afterwards or from a folder that is gone', async () => {
-    const part = await openPart({ target: at('f'), manifest: many.manifest });
+    const part = await openPart({ target: at('f'), manifest: many.manifest, thread });
     const blocks = { first: 0, count: 60 };
     const taking = part.takeIn(blocks, came(many, blocks));
     await part.close();
     expect(await taking).to.deep.equal([]);
     expect((await refusalOf(part.takeIn(blocks, came(many, blocks)))).code).to.equal('CANCELLED');
-    const again = await openPart({ target: at('f'), manifest: many.manifest });
+    const again = await openPart({ target: at('f'), manifest: many.manifest, thread });
     expect(again.missing().length).to.equal(1001 - 60);
     await rename(again.path, at('elsewhere'));
     await again.isInPlace();

@@ -104,15 +104,20 @@ export class MemoryPart {
     this.#digests.set(chunk, digests);
   }
 
-  async write(block: number, bytes: Uint8Array): Promise<boolean> {
+  async write(block: number, bytes: Uint8Array, count = 1): Promise<boolean> {
     await Promise.resolve();
-    this.beforeWrite(block);
-    return this.#put(block, bytes);
+    return this.writeNow(block, bytes, count);
   }
 
-  writeNow(block: number, bytes: Uint8Array): boolean {
-    this.beforeWrite(block);
-    return this.#put(block, bytes);
+  writeNow(first: number, bytes: Uint8Array, count = 1): boolean {
+    let isWhole = false;
+    const begin = blockPlace(this.plan, first).offset;
+    for (const block of range(count).map((i) => first + i)) {
+      this.beforeWrite(block);
+      const { offset, length } = blockPlace(this.plan, block);
+      isWhole = this.#put(block, bytes.subarray(offset - begin, offset - begin + length)) || isWhole;
+    }
+    return isWhole;
   }
 
   #put(block: number, bytes: Uint8Array): boolean {
