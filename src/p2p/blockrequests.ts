@@ -3,7 +3,7 @@ import { ParleyError } from '../protocol/errors.js';
 import { BLOCK_BYTES } from '../protocol/limits.js';
 
 /** Requests for small blocks that are open at once: while these are answered, those that wait become longer. */
-const MAX_OPEN = 4;
+const MAX_OPEN = 3;
 
 /** A block that is wanted of a holder. */
 export interface WantedBlock {
