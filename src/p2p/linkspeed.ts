@@ -2,8 +2,8 @@
 
 /** Bytes asked of one holder and not yet there: enough to keep a fast link busy while both ends are, little enough to give back. */
 export const WINDOW_BYTES = 8 * 1024 * 1024;
-/** Blocks asked of one holder: small ones, which are asked for many at a time, would otherwise wait for the round trip instead of the wire. */
-export const WINDOW_REQUESTS = 512;
+/** Requests open at one holder: small blocks would otherwise wait for the round trip instead of the wire. */
+export const WINDOW_REQUESTS = 64;
 /** Requests open at a holder however slow it is: one is answered while the next one travels. */
 export const LEAST_REQUESTS = 2;
 /** Milliseconds that are asked ahead of what rate and latency need: a busy machine pauses as long now and then. */
