@@ -1,5 +1,5 @@
-/** Writes docs/commands.md from the specs; with --check fails when it is not up to date. */
-import { readFileSync, writeFileSync } from 'node:fs';
+/** Writes docs/commands.md from the specs and docs/limits.md from the source; with --check fails when they are not up to date. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { commandsByTopic, usageOf } from '../src/client/catalog.js';
 import type { TypedCommand } from '../src/client/catalog.js';
@@ -11,9 +11,9 @@ import { METRICS } from '../src/server/metrics.js';
 import { serverHelp } from '../src/server/program.js';
 import { ERRORS } from '../src/protocol/errors.js';
 import type { ErrorCode } from '../src/protocol/errors.js';
-import * as limits from '../src/protocol/limits.js';
 import { schemaOf } from './jsonschema.js';
 import type { Schema } from './jsonschema.js';
+import { LIMITS_PAGE, limitsPage } from './limits.js';
 
 const PAGE = 'docs/commands.md';
 
@@ -100,20 +100,6 @@ function settingsTable(): string {
 }
 
 /** Every number of limits.ts with the sentence that stands above it there. */
-function limitsTable(): string {
-  const source = readFileSync('src/protocol/limits.ts', 'utf8');
-  const values = new Map<string, unknown>(Object.entries(limits));
-  const rows: string[][] = [];
-  for (const [, says = '', name = ''] of source.matchAll(
-    /\/\*\* ([^*]*(?:\*(?!\/)[^*]*)*) \*\/\nexport const (\w+)/g,
-  )) {
-    const value = values.get(name);
-    if (typeof value === 'number')
-      rows.push([`\`${name}\``, value.toLocaleString('en'), says.replace(/\s*\n \* /g, ' ')]);
-  }
-  return table(['limit', 'value', 'what and why'], rows);
-}
-
 const INTRODUCTION = `# Commands
 
 Made from the definitions in \`src/protocol/commands\` by \`npm run docs\`; do not edit.
@@ -261,13 +247,17 @@ export function page(): string {
     '`{name}` stands for a detail of the error.',
     table(['code', 'sentence', 'worth trying again', 'exit'], errors),
     '## Limits',
-    limitsTable(),
+    'Each with its reason: [limits.md](limits.md).',
   ].join('\n\n')}\n`;
 }
 
-const fresh = page();
-if (!process.argv.includes('--check')) writeFileSync(PAGE, fresh);
-else if (readFileSync(PAGE, 'utf8') !== fresh) {
-  console.error(`${PAGE} is not up to date: run npm run docs`);
-  process.exitCode = 1;
+for (const [path, fresh] of [
+  [PAGE, page()],
+  [LIMITS_PAGE, limitsPage()],
+] as const) {
+  if (!process.argv.includes('--check')) writeFileSync(path, fresh);
+  else if (!existsSync(path) || readFileSync(path, 'utf8') !== fresh) {
+    console.error(`${path} is not up to date: run npm run docs`);
+    process.exitCode = 1;
+  }
 }
