@@ -28,7 +28,7 @@ import { RateLimit } from './rate.js';
 /** Holders asked at once unless the user says otherwise. */
 export const DEFAULT_JOBS = 8;
 /** Bytes of blocks on the wire, being checked or being written in all, whatever the number of holders and the disk's speed. */
-export const MAX_BYTES_UNDER_WAY = 16 * 1024 * 1024;
+export const MAX_BYTES_UNDER_WAY = 32 * 1024 * 1024;
 /** The same in blocks, where they are small. */
 export const MAX_BLOCKS_UNDER_WAY = 512;
 /** Milliseconds between looks at what no event tells: stalls, retries, blocks to overtake. */
@@ -127,6 +127,7 @@ class Download {
       blocks,
       wanted: numbersOf(this.#ledger.missing),
       bytesOf: (block) => this.#ledger.bytesOf(block),
+      roomBytes: MAX_BYTES_UNDER_WAY,
       random,
     });
     this.#holders = new Holders({

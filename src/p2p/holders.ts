@@ -19,7 +19,7 @@ export interface HolderLink {
 const RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
 /** Milliseconds in which a holder that was asked must have sent something (R25: refetched elsewhere within 5 s). */
-export const STALL_MS = 3_000;
+export const STALL_MS = 2_500;
 /** Bytes in that time below which a holder is as good as gone, if somebody else has what it was asked for. */
 export const STALL_BYTES = 16 * 1024;
 

@@ -24,6 +24,8 @@ export interface PickerOptions {
   /** Those to fetch. */
   readonly wanted: Iterable<number>;
   readonly bytesOf: (block: number) => number;
+  /** Bytes that may be under way in all: shared evenly by those who have something to give. */
+  readonly roomBytes: number;
   /** Uniform in [0, 1): where runs begin. */
   readonly random: () => number;
 }
@@ -147,7 +149,7 @@ export class Picker {
    */
   next(id: string, now: number): number | undefined {
     const holder = this.#holders.get(id);
-    if (holder === undefined || isFull(holder)) return undefined;
+    if (holder === undefined || isFull(holder, this.#shareOf(holder))) return undefined;
     const flight = this.#freeBlock(holder, now) ?? this.#blockToOvertake(holder, now);
     if (flight === undefined) return undefined;
     flight.asked.set(id, now);
@@ -201,6 +203,13 @@ export class Picker {
     const holder = this.#holders.get(id) ?? newHolder(id, this.#options.blocks);
     this.#holders.set(id, holder);
     return holder;
+  }
+
+  /** Bytes of the room that one holder may take: fast ones would leave nothing to the others. */
+  #shareOf({ id }: Holder): number {
+    let giving = 1;
+    for (const other of this.#holders.values()) if (other.id !== id && !other.idle && other.has.count > 0) giving += 1;
+    return this.#options.roomBytes / giving;
   }
 
   #freeBlock(holder: Holder, now: number): Flight | undefined {
@@ -306,10 +315,10 @@ function newHolder(id: string, blocks: number): Holder {
 }
 
 /** A holder that has not sent one good block is asked for one at a time: a liar wastes no more than that. */
-function isFull({ speed, onTheWire, wireBytes }: Holder): boolean {
+function isFull({ speed, onTheWire, wireBytes }: Holder, shareBytes: number): boolean {
   if (speed.typicalMs === undefined) return onTheWire.size > 0;
   if (onTheWire.size < LEAST_REQUESTS) return false;
-  return wireBytes >= speed.windowBytes || onTheWire.size >= speed.windowRequests;
+  return wireBytes >= Math.min(speed.windowBytes, shareBytes) || onTheWire.size >= speed.windowRequests;
 }
 
 /** Milliseconds after which what was given away is not waited for any longer. */

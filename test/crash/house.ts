@@ -61,12 +61,11 @@ export class House {
   }
 
   async start(): Promise<void> {
-    const { main = [SERVER_MAIN], under = [] } = this.#options;
+    const { main = [SERVER_MAIN], under = [], host } = this.#options;
     const words = [...under.slice(1), ...(under.length > 0 ? [process.execPath] : []), ...main, String(this.#port)];
     const program = under[0] ?? process.execPath;
     const more = [
-      '--host',
-      this.#host,
+      ...(host === undefined ? [] : ['--host', host]),
       '--data',
       this.dataDir,
       '--credentials',

@@ -17,6 +17,19 @@ describe('p2p/picker', () => {
     expect(fill(picker, 'a', 110)).to.have.length(WINDOW_BYTES / MIB);
   });
 
+  it('leaves room for every holder that has something to give', () => {
+    const picker = makePicker(400, { roomBytes: 12 * MIB });
+    for (const id of ['a', 'b', 'c']) picker.offer(id, upTo(300));
+    for (let i = 0; i < 20; i += 1) for (const id of ['a', 'b', 'c']) prove(picker, id, 5, 5 * i);
+    expect(['a', 'b', 'c'].map((id) => fill(picker, id, 100).length)).to.deep.equal([4, 4, 4]);
+    // One who has nothing to give takes none.
+    const other = makePicker(400, { roomBytes: 8 * MIB });
+    other.offer('a', upTo(400));
+    other.offer('b', []);
+    for (let i = 0; i < 20; i += 1) prove(other, 'a', 5, 5 * i);
+    expect(fill(other, 'a', 100)).to.have.length(8);
+  });
+
   it('bounds the requests for small blocks, too', () => {
     const picker = makePicker(200, { bytesOf: () => 1000 });
     picker.offer('a', upTo(200));

@@ -24,7 +24,14 @@ export const upTo = (n: number): BlockRange[] => [{ first: 0, count: n }];
 export const only = (...blocks: number[]): BlockRange[] => runsOf(blocks);
 
 export function makePicker(blocks: number, options: Partial<PickerOptions> = {}): Picker {
-  return new Picker({ blocks, wanted: range(blocks), bytesOf: () => MIB, random: seeded(1), ...options });
+  return new Picker({
+    blocks,
+    wanted: range(blocks),
+    bytesOf: () => MIB,
+    roomBytes: 64 * MIB,
+    random: seeded(1),
+    ...options,
+  });
 }
 
 /** A block that came and was written. */
