@@ -11,6 +11,8 @@ export interface HolderView {
   readonly rate: number;
   /** Blocks asked for that have not come. */
   readonly asked: number;
+  /** Milliseconds in which something that was asked for was waited for all the time. */
+  readonly waitingMs: number;
   /** Whether it has chunks that are wanted. */
   readonly isUseful: boolean;
   /** Why the last link or request failed. */
@@ -57,6 +59,8 @@ export interface Reason {
 
 /** Bytes a second below which a holder that was asked counts as one that keeps us waiting. */
 const SLOW_RATE = 64 * 1024;
+/** Milliseconds of waiting after which it does: some round trips of a far link, and soon enough to be told within two seconds. */
+export const SLOW_AFTER_MS = 1_000;
 /** Chunk numbers that a reason names one by one. */
 const MAX_NAMED_CHUNKS = 1_000;
 
@@ -76,8 +80,15 @@ export function reasonsOf(view: DownloadView): Reason[] {
   reasons.push(...holders.flatMap(reasonOf));
   const sending = holders.filter((holder) => holder.rate >= SLOW_RATE).map(({ user }) => user);
   if (rate > 0 && sending.length > 0) reasons.push({ code: 'RUNNING', text: `blocks come from ${sending.join(', ')}` });
-  if (reasons.length === 0) reasons.push({ code: 'LINKING', text: 'it looks for holders' });
+  if (reasons.length === 0) reasons.push(beginning(holders));
   return reasons;
+}
+
+/** Nothing came yet, and nothing is wrong. */
+function beginning(holders: readonly HolderView[]): Reason {
+  const asked = holders.filter(({ state, asked }) => state === 'linked' && asked > 0).map(({ user }) => user);
+  if (asked.length > 0) return { code: 'RUNNING', text: `blocks were asked of ${asked.join(', ')}` };
+  return { code: 'LINKING', text: 'it looks for holders' };
 }
 
 /** A holder that nothing could be had from, as NO_HOLDER names it: user, code, and the address that was tried, if any. */
@@ -98,7 +109,7 @@ export function reasonsOfEnd(error: ParleyError): Reason[] {
   return [{ code, text: message }, ...holders];
 }
 
-function reasonOf({ user, state, rate, asked, isUseful, error, retrySeconds, queue }: HolderView): Reason[] {
+function reasonOf({ user, state, rate, asked, waitingMs, isUseful, error, retrySeconds, queue }: HolderView): Reason[] {
   if (state === 'dropped') {
     const text = `${user} sent bytes that are not those of the file, and is asked no more`;
     return error?.code === 'HASH_MISMATCH' ? [{ code: error.code, user, text }] : [];
@@ -122,7 +133,7 @@ function reasonOf({ user, state, rate, asked, isUseful, error, retrySeconds, que
     const text = `${user} serves ${ahead} ${ahead === 1 ? 'other' : 'others'} first`;
     return [{ code: 'QUEUED', user, ahead, text }];
   }
-  if (limited.length > 0) return limited;
+  if (limited.length > 0 || waitingMs < SLOW_AFTER_MS) return limited;
   return [{ code: 'SLOW_HOLDER', user, text: `${user} was asked for ${asked} blocks and sends little or nothing` }];
 }
 

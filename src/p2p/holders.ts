@@ -5,6 +5,7 @@ import type { Clock } from '../protocol/clock.js';
 import type { Connection } from '../protocol/connection.js';
 import { ParleyError, toParleyError } from '../protocol/errors.js';
 import { nameKey } from '../protocol/values.js';
+import { Arrivals } from './arrivals.js';
 import type { HolderView } from './diagnosis.js';
 import { askQueue } from './fetch.js';
 import { RateMeter } from './rate.js';
@@ -43,6 +44,8 @@ export interface Holder {
   readonly requests: Map<number, AbortController>;
   /** Verified bytes it sent. */
   readonly meter: RateMeter;
+  /** Bytes of any kind that its link brings while it is waited for. */
+  readonly arrivals: Arrivals;
   state: State;
   failures: number;
   /** Why the last link or request failed. */
@@ -173,6 +176,7 @@ export class Holders {
       if (holder.state.kind !== 'linked') continue;
       const { link } = holder.state;
       const bytes = link.bytesReceived();
+      holder.arrivals.note(holder.awaiting > 0, bytes);
       const came = bytes - holder.moved.bytes;
       if (holder.awaiting === 0 || came >= STALL_BYTES) holder.moved = { at: now, bytes };
       if (now - holder.moved.at < STALL_MS) continue;
@@ -194,14 +198,15 @@ export class Holders {
   views(missing: BitSet, signal: AbortSignal): Promise<HolderView[]> {
     const now = this.#options.clock.monotonicMs();
     return Promise.all(
-      this.all.map(async ({ user, state, meter, requests, held, lastError, pausedUntil }) => {
+      this.all.map(async ({ user, state, meter, arrivals, requests, held, lastError, pausedUntil }) => {
         const until = state.kind === 'known' ? state.retryAt : pausedUntil;
         const isWaiting = state.kind === 'linked' && requests.size > 0;
         return {
           user,
           state: state.kind,
-          rate: meter.rate(),
+          rate: (state.kind === 'linked' ? arrivals.rate : undefined) ?? meter.rate(),
           asked: requests.size,
+          waitingMs: state.kind === 'linked' ? arrivals.waitingMs : 0,
           isUseful: missing.find(0, held) !== undefined,
           error: lastError,
           retrySeconds: Math.max(0, Math.ceil((until - now) / 1000)),
@@ -225,6 +230,7 @@ export class Holders {
     }
     holder.state = { kind: 'linked', link };
     holder.moved = { at: this.#options.clock.monotonicMs(), bytes: link.bytesReceived() };
+    holder.arrivals.note(false, holder.moved.bytes);
     void link.connection.closed.then((error) => {
       if (holder.state.kind !== 'linked' || holder.state.link !== link) return;
       const { user } = holder;
@@ -252,6 +258,7 @@ function newHolder(user: string, { blocks, clock, random }: HoldersOptions): Hol
     order: random(),
     requests: new Map(),
     meter: new RateMeter(clock),
+    arrivals: new Arrivals(clock),
     state: { kind: 'known', retryAt: 0 },
     failures: 0,
     lastError: undefined,

@@ -9,16 +9,18 @@ const METER_STEP_MS = 250;
 /** Milliseconds of unused rate that may be caught up with after a pause. */
 const MAX_SAVED_MS = 1_000;
 
-/** How many bytes a second came in over the last few seconds. */
+/** How many bytes a second came in over the last few seconds, or over the last `windowMs` (250 ms at least). */
 export class RateMeter {
   readonly #clock: Clock;
+  readonly #windowMs: number;
   readonly #began: number;
   /** Bytes of each step, newest last. */
   readonly #steps: { at: number; bytes: number }[] = [];
   #total = 0;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, windowMs = METER_WINDOW_MS) {
     this.#clock = clock;
+    this.#windowMs = windowMs;
     this.#began = clock.monotonicMs();
   }
 
@@ -41,12 +43,12 @@ export class RateMeter {
     const now = this.#clock.monotonicMs();
     this.#forget(now);
     const sum = this.#steps.reduce((bytes, step) => bytes + step.bytes, 0);
-    const overMs = Math.max(METER_STEP_MS, Math.min(METER_WINDOW_MS, now - this.#began));
+    const overMs = Math.max(METER_STEP_MS, Math.min(this.#windowMs, now - this.#began));
     return Math.round((sum * 1000) / overMs);
   }
 
   #forget(now: number): void {
-    while (this.#steps[0] !== undefined && now - this.#steps[0].at > METER_WINDOW_MS) this.#steps.shift();
+    while (this.#steps[0] !== undefined && now - this.#steps[0].at > this.#windowMs) this.#steps.shift();
   }
 }
 

@@ -111,7 +111,6 @@ describe('a download from a holder that', function () {
       await until(`why names ${code}, and something came`, async () => {
         const answer = await bob.face.call(agentCommands.why, { file: FILE.name });
         bytes = answer.bytes;
-        // At the very beginning it keeps one waiting, too.
         return bytes > 0 && answer.reasons.some((reason) => reason.code === code && reason.user === 'mallory');
       });
       expect(bytes).to.be.below(FILE.bytes.length);

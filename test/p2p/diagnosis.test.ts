@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { reasonsOf } from '../../src/p2p/diagnosis.js';
-import type { DownloadView, Reason } from '../../src/p2p/diagnosis.js';
+import { SLOW_AFTER_MS, reasonsOf } from '../../src/p2p/diagnosis.js';
+import type { DownloadView, HolderView, Reason } from '../../src/p2p/diagnosis.js';
 import type { DownloadOptions } from '../../src/p2p/download.js';
 import { Provider, SERVED_AT_ONCE_PER_USER } from '../../src/p2p/provider.js';
 import { sourceShare } from '../../src/p2p/share.js';
@@ -8,7 +8,8 @@ import type { Share } from '../../src/p2p/share.js';
 import { ParleyError } from '../../src/protocol/errors.js';
 import type { ErrorCode } from '../../src/protocol/errors.js';
 import type { Source } from '../../src/chunks/source.js';
-import { askBlock, connectTo, downloadFrom, holder, makeFile, range } from './swarm.js';
+import { FakeClock } from '../support/fakeclock.js';
+import { askBlock, bitmapOf, connectTo, downloadFrom, holder, makeFile, range } from './swarm.js';
 import type { TestFile, TestHolder } from './swarm.js';
 
 /** A fault is to be named within so long. */
@@ -161,18 +162,79 @@ describe('p2p/diagnosis', () => {
     });
   }
 
-  it('says from whom blocks come when nothing is wrong', () => {
-    const sending = { user: 'bob', state: 'linked', rate: 1e6, asked: 2, isUseful: true, error: undefined } as const;
-    const view: DownloadView = {
-      file: 'a',
-      sizeBytes: 10,
-      bytes: 5,
-      rate: 1e6,
-      unheld: [],
-      isLimited: false,
-      locateError: undefined,
-      holders: [{ ...sending, retrySeconds: 0, queue: undefined }],
+  it('calls a holder slow only after a while, and not while bytes of a first large block come', async () => {
+    const file = makeFile(1_000_000, 1);
+    const clock = new FakeClock();
+    const bob = holder('bob', [0]);
+    let [received, isMoving] = [0, true];
+    let view: (() => Promise<DownloadView>) | undefined;
+    const stop = new AbortController();
+    const { result } = downloadFrom(file, [], {
+      clock,
+      signal: stop.signal,
+      locate: () => Promise.resolve([{ user: 'bob', bitmap: bitmapOf([0], 1).toString('base64') }]),
+      connect: () => {
+        const { connection } = connectTo(file, { ...bob, beforeRead: never }, undefined, { clock });
+        return Promise.resolve({ connection, bytesReceived: () => received });
+      },
+      onBegun: (running) => ({ view } = running),
+    });
+    const codes = async (): Promise<string[]> => reasonsOf(await view!()).map(({ code }) => code);
+    /** Bytes come, or not, for so long; what is said meanwhile. */
+    const saidIn = async (ms: number): Promise<Set<string>> => {
+      const said = new Set<string>();
+      for (let at = 0; at < ms; at += 50) {
+        await clock.advance(50);
+        if (isMoving) received += 5_000;
+        for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+        for (const code of await codes()) said.add(code);
+      }
+      return said;
     };
-    expect(reasonsOf(view)).to.deep.equal([{ code: 'RUNNING', text: 'blocks come from bob' }]);
+    await clock.advance(0);
+    for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+    expect(await saidIn(4_000), 'at 100 KB/s').to.deep.equal(new Set(['RUNNING']));
+    isMoving = false;
+    await saidIn(1_500);
+    expect(await codes(), 'when nothing comes any more').to.deep.equal(['SLOW_HOLDER']);
+    expect(await saidIn(10_000), 'as long as nothing comes').to.deep.equal(new Set(['SLOW_HOLDER']));
+    stop.abort();
+    await result.catch(() => undefined);
+  });
+
+  const linked: HolderView = {
+    user: 'bob',
+    state: 'linked',
+    rate: 0,
+    asked: 2,
+    waitingMs: 0,
+    isUseful: true,
+    error: undefined,
+    retrySeconds: 0,
+    queue: undefined,
+  };
+  const viewOf = (holder: HolderView, rate = holder.rate): DownloadView => ({
+    file: 'a',
+    sizeBytes: 10,
+    bytes: 5,
+    rate,
+    unheld: [],
+    isLimited: false,
+    locateError: undefined,
+    holders: [holder],
+  });
+
+  it('says from whom blocks come when nothing is wrong', () => {
+    const sending = viewOf({ ...linked, rate: 1e6, waitingMs: 60_000 });
+    expect(reasonsOf(sending)).to.deep.equal([{ code: 'RUNNING', text: 'blocks come from bob' }]);
+  });
+
+  it('says of whom blocks were asked before the first one is there', () => {
+    const asked = [{ code: 'RUNNING', text: 'blocks were asked of bob' }];
+    expect(reasonsOf(viewOf(linked))).to.deep.equal(asked);
+    expect(reasonsOf(viewOf({ ...linked, waitingMs: SLOW_AFTER_MS - 1 }))).to.deep.equal(asked);
+    const [slow, ...more] = reasonsOf(viewOf({ ...linked, waitingMs: SLOW_AFTER_MS }));
+    expect([slow?.code, more]).to.deep.equal(['SLOW_HOLDER', []]);
+    expect(reasonsOf(viewOf({ ...linked, asked: 0 }))[0]?.code).to.equal('LINKING');
   });
 });
