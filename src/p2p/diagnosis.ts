@@ -1,7 +1,7 @@
 /** What a download waits for, in words: from how it stands with each holder. Pure. */
 import { runsOf } from '../chunks/bits.js';
-import { describe, isErrorCode } from '../protocol/errors.js';
-import type { ParleyError } from '../protocol/errors.js';
+import { ParleyError, describe, isErrorCode } from '../protocol/errors.js';
+import type { ErrorCode } from '../protocol/errors.js';
 
 /** How a download stands with one holder. */
 export interface HolderView {
@@ -61,8 +61,12 @@ export interface Reason {
 const SLOW_RATE = 64 * 1024;
 /** Milliseconds of waiting after which it does: some round trips of a far link, and soon enough to be told within two seconds. */
 export const SLOW_AFTER_MS = 1_000;
-/** Chunk numbers that a reason names one by one. */
+/** Chunk numbers that a reason or an error names one by one. */
 const MAX_NAMED_CHUNKS = 1_000;
+/** Runs of chunk numbers that a sentence names. */
+const MAX_NAMED_RUNS = 20;
+/** Holders that a sentence names. */
+const MAX_NAMED_HOLDERS = 3;
 
 /** What the download waits for, the most telling first; at least one. */
 export function reasonsOf(view: DownloadView): Reason[] {
@@ -74,7 +78,7 @@ export function reasonsOf(view: DownloadView): Reason[] {
     reasons.push({ code: locateError.code, text });
   }
   if (unheld.length > 0) {
-    const text = `nobody who is online holds ${namedChunks(unheld)}; it goes on when a holder is back`;
+    const text = `nobody who can be reached holds ${namedChunks(unheld)}; it goes on when a holder is back`;
     reasons.push({ code: 'NO_HOLDER', text, chunks: unheld.slice(0, MAX_NAMED_CHUNKS) });
   }
   reasons.push(...holders.flatMap(reasonOf));
@@ -91,9 +95,40 @@ function beginning(holders: readonly HolderView[]): Reason {
   return { code: 'LINKING', text: 'it looks for holders' };
 }
 
-/** A holder that nothing could be had from, as NO_HOLDER names it: user, code, and the address that was tried, if any. */
-export function failedText(user: string, { code, details: { address } }: ParleyError): string {
-  return [user, code, ...(typeof address === 'string' ? [address] : [])].join(' ');
+/** A holder that nothing can be had from, and why. */
+export interface Failure {
+  readonly user: string;
+  readonly error: ParleyError;
+}
+
+/** The end of a download that has nobody left to ask for these chunks (ascending); `failures`: who is said to hold some of them. */
+export function noHolder(file: string, chunks: readonly number[], failures: readonly Failure[]): ParleyError {
+  const said = failures.slice(0, MAX_NAMED_HOLDERS).map(failureText);
+  if (failures.length > said.length) said.push(`and ${failures.length - said.length} more`);
+  const what = `${namedChunks(chunks)} of ${file}${said.length === 0 ? '' : ` (${said.join(', ')})`}`;
+  const failed = failures.map(failedText);
+  return new ParleyError('NO_HOLDER', { what, file, chunks: chunks.slice(0, MAX_NAMED_CHUNKS), failed });
+}
+
+/** As a detail of NO_HOLDER: user, code, and the address that was tried, if any. */
+function failedText({ user, error }: Failure): string {
+  const { address } = error.details;
+  return [user, error.code, ...(typeof address === 'string' ? [address] : [])].join(' ');
+}
+
+const FAILURES: Partial<Record<ErrorCode, (user: string, reason: string) => string>> = {
+  PEER_UNREACHABLE: (user, reason) => `${user} could not be reached: ${reason}`,
+  USER_OFFLINE: (user) => `${user} has gone`,
+  BLOCKED: (user) => `${user} takes nothing from you, or you block ${user}`,
+  KEY_CHANGED: (user) => `the key of ${user} is not the one seen before`,
+  HASH_MISMATCH: (user) => `${user} sent other bytes`,
+};
+
+/** The same within a sentence. */
+function failureText({ user, error }: Failure): string {
+  const { reason = 'no reason given', address } = error.details;
+  const where = typeof address === 'string' && !String(reason).includes(address) ? ` at ${address}` : '';
+  return FAILURES[error.code]?.(user, `${String(reason)}${where}`) ?? `${user}: ${error.code}`;
 }
 
 /** What a download ended with: the error, and each holder that it names. */
@@ -137,7 +172,9 @@ function reasonOf({ user, state, rate, asked, waitingMs, isUseful, error, retryS
   return [{ code: 'SLOW_HOLDER', user, text: `${user} was asked for ${asked} blocks and sends little or nothing` }];
 }
 
+/** `chunks 0, 3-5, 9`, and no longer than a line or two. */
 function namedChunks(chunks: readonly number[]): string {
   const runs = runsOf(chunks).map(({ first, count }) => (count === 1 ? `${first}` : `${first}-${first + count - 1}`));
-  return `${chunks.length === 1 ? 'chunk' : 'chunks'} ${runs.slice(0, 20).join(', ')}${runs.length > 20 ? ' and more' : ''}`;
+  const named = runs.slice(0, MAX_NAMED_RUNS).join(', ');
+  return `${chunks.length === 1 ? 'chunk' : 'chunks'} ${named}${runs.length > MAX_NAMED_RUNS ? ' and more' : ''}`;
 }

@@ -4,7 +4,6 @@
  */
 import { setMaxListeners } from 'node:events';
 import PQueue from 'p-queue';
-import { runsOf } from '../chunks/bits.js';
 import type { BitSet } from '../chunks/bits.js';
 import type { Part } from '../chunks/part.js';
 import { blocksOfChunk } from '../chunks/plan.js';
@@ -14,7 +13,7 @@ import { ParleyError, toParleyError } from '../protocol/errors.js';
 import type { Manifest } from '../protocol/values.js';
 import { CheckedBlocks } from './checked.js';
 import type { BlockTarget } from './checked.js';
-import { failedText } from './diagnosis.js';
+import { noHolder } from './diagnosis.js';
 import type { DownloadView } from './diagnosis.js';
 import { Finding } from './finding.js';
 import type { Located } from './finding.js';
@@ -39,10 +38,6 @@ export const NO_HOLDER_GRACE_MS = 5_000;
 export const NO_SERVER_GRACE_MS = 30_000;
 /** Milliseconds that a holder without a free slot is left alone. */
 const BUSY_PAUSE_MS = 1_000;
-/** Runs of chunk numbers that a sentence names. */
-const MAX_NAMED_RUNS = 20;
-/** Chunk numbers that an error names one by one. */
-const MAX_NAMED_CHUNKS = 1_000;
 
 export interface DownloadOptions {
   /** The file's name, for messages. */
@@ -236,11 +231,9 @@ class Download {
       this.#fail(error);
       return;
     }
-    const { file } = this.#options;
-    const chunks = [...this.#ledger.wanted].sort((a, b) => a - b);
-    const failed = this.#holders.all.flatMap(({ user, lastError }) => (lastError ? [failedText(user, lastError)] : []));
-    const what = `${chunks.length === 1 ? 'chunk' : 'chunks'} ${namedRanges(chunks)} of ${file}`;
-    this.#fail(new ParleyError('NO_HOLDER', { what, file, chunks: chunks.slice(0, MAX_NAMED_CHUNKS), failed }));
+    const { missing, wanted } = this.#ledger;
+    const chunks = [...wanted].sort((a, b) => a - b);
+    this.#fail(noHolder(this.#options.file, chunks, this.#holders.failuresFor(missing)));
   }
 
   /** Keeps every link busy, the fastest first. */
@@ -324,10 +317,4 @@ class Download {
 
 function* numbersOf(set: BitSet): Generator<number, void, void> {
   for (const { first, count } of set.runs()) for (let number = first; number < first + count; number += 1) yield number;
-}
-
-/** `0, 3-5, 9`, and no longer than a line or two. */
-function namedRanges(chunks: readonly number[]): string {
-  const runs = runsOf(chunks).map(({ first, count }) => (count === 1 ? `${first}` : `${first}-${first + count - 1}`));
-  return runs.length > MAX_NAMED_RUNS ? `${runs.slice(0, MAX_NAMED_RUNS).join(', ')} and more` : runs.join(', ');
 }

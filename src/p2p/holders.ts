@@ -6,7 +6,7 @@ import type { Connection } from '../protocol/connection.js';
 import { ParleyError, toParleyError } from '../protocol/errors.js';
 import { nameKey } from '../protocol/values.js';
 import { Arrivals } from './arrivals.js';
-import type { HolderView } from './diagnosis.js';
+import type { Failure, HolderView } from './diagnosis.js';
 import { askQueue } from './fetch.js';
 import { RateMeter } from './rate.js';
 
@@ -214,6 +214,14 @@ export class Holders {
         };
       }),
     );
+  }
+
+  /** Those who are said to have some of what is `missing`, or may come to have it, and why nothing can be had from them. */
+  failuresFor(missing: BitSet): Failure[] {
+    return this.all.flatMap(({ user, state, held, isPartial, lastError: error }) => {
+      const isOfUse = isPartial || missing.find(0, held) !== undefined;
+      return error !== undefined && state.kind !== 'linked' && isOfUse ? [{ user, error }] : [];
+    });
   }
 
   /** Ends all links at once. */

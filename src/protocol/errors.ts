@@ -34,7 +34,7 @@ export const ERRORS = {
     'the server at {server} cannot be reached ({reason}); check its address and try again',
   ),
   PEER_UNREACHABLE: unreachable('no direct link to {user} could be made or kept ({reason}); try again'),
-  NO_HOLDER: unreachable('nobody online holds {what}; try again when a holder is back'),
+  NO_HOLDER: unreachable('nobody who can be reached holds {what}; try again when a holder is back'),
   TIMEOUT: unreachable('no answer within {seconds} s; try again'),
   AGENT_GONE: tryAgain('the agent went away ({reason}); run the command again, it starts a new one'),
 

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { SLOW_AFTER_MS, reasonsOf } from '../../src/p2p/diagnosis.js';
-import type { DownloadView, HolderView, Reason } from '../../src/p2p/diagnosis.js';
+import { SLOW_AFTER_MS, noHolder, reasonsOf, reasonsOfEnd } from '../../src/p2p/diagnosis.js';
+import type { DownloadView, Failure, HolderView, Reason } from '../../src/p2p/diagnosis.js';
 import type { DownloadOptions } from '../../src/p2p/download.js';
 import { Provider, SERVED_AT_ONCE_PER_USER } from '../../src/p2p/provider.js';
 import { sourceShare } from '../../src/p2p/share.js';
@@ -236,5 +236,43 @@ describe('p2p/diagnosis', () => {
     const [slow, ...more] = reasonsOf(viewOf({ ...linked, waitingMs: SLOW_AFTER_MS }));
     expect([slow?.code, more]).to.deep.equal(['SLOW_HOLDER', []]);
     expect(reasonsOf(viewOf({ ...linked, asked: 0 }))[0]?.code).to.equal('LINKING');
+  });
+
+  describe('nobody left to ask', () => {
+    const failure = (user: string, code: ErrorCode, details: Record<string, string> = {}): Failure => ({
+      user,
+      error: new ParleyError(code, { user, ...details }),
+    });
+    const address = '10.0.0.7:4711';
+
+    it('is told apart from holders that cannot be reached, or refuse', () => {
+      expect(noHolder('a', [0], []).message).to.contain('nobody who can be reached holds chunk 0 of a;');
+      const failures = [
+        failure('alice', 'PEER_UNREACHABLE', { reason: `connect ECONNREFUSED ${address}`, address }),
+        failure('bob', 'PEER_UNREACHABLE', { reason: 'no answer within 5 s', address }),
+        failure('carol', 'BLOCKED'),
+      ];
+      expect(noHolder('a', [0, 1, 2, 7], failures).message).to.contain(
+        'holds chunks 0-2, 7 of a (alice could not be reached: connect ECONNREFUSED 10.0.0.7:4711, ' +
+          'bob could not be reached: no answer within 5 s at 10.0.0.7:4711, carol takes nothing from you, or you block carol);',
+      );
+    });
+
+    it('names three of many in the sentence, and all for scripts', () => {
+      const error = noHolder(
+        'a',
+        range(2_000),
+        ['a', 'b', 'c', 'd', 'e'].map((user) => failure(user, 'SERVER_BUSY')),
+      );
+      expect(error.message).to.contain(
+        'chunks 0-1999 of a (a: SERVER_BUSY, b: SERVER_BUSY, c: SERVER_BUSY, and 2 more)',
+      );
+      expect(error.details['failed']).to.have.length(5);
+      expect(error.details['chunks']).to.have.length(1_000);
+      expect(reasonsOfEnd(error).map(({ code, user }) => `${code} ${user}`)).to.deep.equal([
+        'NO_HOLDER undefined',
+        ...['a', 'b', 'c', 'd', 'e'].map((user) => `SERVER_BUSY ${user}`),
+      ]);
+    });
   });
 });

@@ -391,7 +391,9 @@ describe('p2p/download when holders fail', () => {
     const tookMs = await turnUntilSettled(clock, result);
     const error = await refusal(result);
     expect(error.code).to.equal('NO_HOLDER');
-    expect(error.message).to.contain('chunks 3-4, 6-9 of a.bin');
+    expect(error.message).to.equal(
+      'nobody who can be reached holds chunks 3-4, 6-9 of a.bin; try again when a holder is back',
+    );
     expect(error.details['chunks']).to.deep.equal([3, 4, 6, 7, 8, 9]);
     expect(announced.sort()).to.deep.equal([0, 1, 2, 5]);
     expect(part.held.size).to.equal(4);
@@ -406,6 +408,25 @@ describe('p2p/download when holders fail', () => {
     const error = await refusal(result);
     expect(error.code).to.equal('NO_HOLDER');
     expect(error.details['failed']).to.deep.equal(['a PEER_UNREACHABLE']);
+    expect(error.message).to.equal(
+      'nobody who can be reached holds chunk 0 of a.bin (a could not be reached: refused); try again when a holder is back',
+    );
+  });
+
+  it('does not name holders that have nothing of what is missing, or could be had from after all', async () => {
+    const file = makeFile(30_000, 3);
+    const clock = new FakeClock();
+    const [gone, late] = [holder('gone', [0], { unreachable: true }), holder('late', [0, 1], { unreachable: true })];
+    const { part, result } = downloadFrom(file, [gone, late, holder('liar', [2], { spoil: (_, b) => b.fill(0) })], {
+      clock,
+    });
+    await clock.advance(500);
+    late.unreachable = false;
+    await turnUntilSettled(clock, result);
+    const error = await refusal(result);
+    expect([...part.held].sort()).to.deep.equal([0, 1]);
+    expect(error.details['failed']).to.deep.equal(['liar HASH_MISMATCH']);
+    expect(error.message).to.contain('holds chunk 2 of a.bin (liar sent other bytes);');
   });
 
   it('waits longer for a server that is away, then says so', async () => {
