@@ -9,6 +9,7 @@ import type { Connection } from '../protocol/connection.js';
 import { ParleyError } from '../protocol/errors.js';
 import { EMPTY_REPLY_BYTES, HEADER_BYTES } from '../protocol/frame.js';
 import { BLOCK_BYTES } from '../protocol/limits.js';
+import { InTurn } from '../protocol/turns.js';
 import { nameKey } from '../protocol/values.js';
 import type { Digest } from '../protocol/values.js';
 import { HeldWatch } from './heldwatch.js';
@@ -22,8 +23,12 @@ export const SERVED_AT_ONCE = 16;
 export const SERVED_AT_ONCE_PER_USER = 4;
 /** Requests of one user that wait; asking further ahead gains nothing. */
 export const WAITING_PER_USER = 128;
-/** Milliseconds in which a block must have left, 9 KB/s: an end that does not read holds a buffer no longer. */
+/** Milliseconds in which a block must have left, 9 KB/s, without those that a limit held it back: an end that does not read holds a buffer no longer. */
 export const SEND_DEADLINE_MS = 120_000;
+/** Milliseconds between the pieces in which a block leaves under a limit: what else goes over the line waits no longer for one. */
+const PIECE_MS = 50;
+/** Bytes that a piece has at least: a record of TLS. */
+const LEAST_PIECE_BYTES = 16 * 1024;
 /** Milliseconds after the last block that an upload counts as one. */
 const UPLOAD_QUIET_MS = 5_000;
 
@@ -73,7 +78,8 @@ export class Provider {
 
   /** Answers `user` on a transfer link until it closes. */
   serve(user: string, connection: Connection): void {
-    const context: Context = { user, connection, limit: this.#limitOf(this.#linkLimitRate) };
+    const limit = this.#limitOf(this.#linkLimitRate);
+    const context: Context = { user, connection, limit, paced: new InTurn() };
     connection.serve(transferCommands, (spec, params, call) => {
       const handler = this.#handlers[spec.name as keyof typeof transferCommands];
       return Promise.resolve(handler(params as never, context, call));
@@ -113,7 +119,9 @@ export class Provider {
       const blocks = { first: ofChunk.first + block, count };
       this.#expectHeld(share, blocks);
       for (let i = 0; i < count; i += 1) this.#watch.give(root, blocks.first + i);
-      await this.#slots.run(context.user, call.signal, () => this.#send(share, blocks, context, call));
+      const send = (): Promise<void> =>
+        this.#slots.run(context.user, call.signal, () => this.#send(share, blocks, context, call));
+      await (this.#pieceBytes(context) < BLOCK_BYTES ? inTurn(context, send) : send());
       return {};
     },
   };
@@ -135,23 +143,38 @@ export class Provider {
     throw new ParleyError('BAD_REQUEST', { command: 'fetchBlock', reason: 'so many blocks have more than 1 MiB' });
   }
 
-  /** Reads between the room for a header and for the reply: all three leave in one write, and the block is never copied. */
+  /**
+   * Reads between the room for a header and for the reply: all three leave in one write, and the block is never copied. Under a limit it
+   * leaves in pieces, each with its header where the one before it was.
+   */
   async #send(share: Share, blocks: BlockRange, context: Context, call: IncomingCall): Promise<void> {
-    const { user, connection } = context;
     const { length } = bytesOfBlocks(share.plan, blocks);
-    await this.#mayGo(length, context, call.signal);
     const buffer = this.#buffers.pop() ?? Buffer.allocUnsafeSlow(HEADER_BYTES + BLOCK_BYTES + EMPTY_REPLY_BYTES);
-    const late = this.#clock.after(SEND_DEADLINE_MS, () => {
-      connection.destroy(new ParleyError('TIMEOUT', { seconds: SEND_DEADLINE_MS / 1000 }));
-    });
+    const deadline = new SendDeadline(context.connection, this.#clock);
     try {
       await share.read(blocks.first, buffer, HEADER_BYTES, blocks.count);
-      await call.answerInPlace(buffer, length);
+      let sent = 0;
+      do {
+        const piece = Math.min(length - sent, this.#pieceBytes(context));
+        await this.#mayGo(piece, context, call.signal);
+        const rest = buffer.subarray(sent);
+        const isLast = sent + piece === length;
+        const write = isLast
+          ? call.answerInPlace(rest, piece)
+          : call.writeInPlace(rest.subarray(0, HEADER_BYTES + piece));
+        await deadline.of(write);
+        this.#note(context.user, share, piece);
+        sent += piece;
+      } while (sent < length);
     } finally {
-      late();
       this.#buffers.push(buffer);
     }
-    this.#note(user, share, length);
+  }
+
+  /** Bytes that leave at once. */
+  #pieceBytes({ limit }: Context): number {
+    const rate = Math.min(this.#limit?.bytesPerSecond ?? Infinity, limit?.bytesPerSecond ?? Infinity);
+    return Math.max(LEAST_PIECE_BYTES, Math.floor((rate * PIECE_MS) / 1000));
   }
 
   /** @throws ParleyError CANCELLED */
@@ -183,4 +206,37 @@ interface Context {
   readonly connection: Connection;
   /** Of this link alone. */
   readonly limit: RateLimit | undefined;
+  /** Blocks that leave in pieces leave one after the other: the first is there sooner, and the last no later. */
+  readonly paced: InTurn;
+}
+
+/** @throws ParleyError SERVER_BUSY when too much waits on this link already */
+function inTurn({ paced }: Context, send: () => Promise<void>): Promise<void> {
+  if (paced.size > WAITING_PER_USER) throw new ParleyError('SERVER_BUSY');
+  return paced.run(send);
+}
+
+/** Destroys a connection whose end takes too long to take what was written, all writes of a block together. */
+class SendDeadline {
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  #leftMs = SEND_DEADLINE_MS;
+
+  constructor(connection: Connection, clock: Clock) {
+    this.#connection = connection;
+    this.#clock = clock;
+  }
+
+  async of(written: Promise<void>): Promise<void> {
+    const begin = this.#clock.monotonicMs();
+    const done = this.#clock.after(this.#leftMs, () => {
+      this.#connection.destroy(new ParleyError('TIMEOUT', { seconds: SEND_DEADLINE_MS / 1000 }));
+    });
+    try {
+      await written;
+    } finally {
+      done();
+      this.#leftMs = Math.max(0, this.#leftMs - (this.#clock.monotonicMs() - begin));
+    }
+  }
 }

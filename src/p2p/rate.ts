@@ -65,7 +65,7 @@ interface Line {
  * After a pause at most one second's worth goes at once. What gives up waiting has taken nothing.
  */
 export class RateLimit {
-  readonly #bytesPerSecond: number;
+  readonly bytesPerSecond: number;
   readonly #clock: Clock;
   /** By user: who waits, or had more than those who wait. */
   readonly #lines = new Map<string, Line>();
@@ -76,7 +76,7 @@ export class RateLimit {
   #cancelTimer: () => void = () => undefined;
 
   constructor(bytesPerSecond: number, clock: Clock) {
-    this.#bytesPerSecond = bytesPerSecond;
+    this.bytesPerSecond = bytesPerSecond;
     this.#clock = clock;
     this.#paidAt = clock.monotonicMs();
   }
@@ -149,6 +149,6 @@ export class RateLimit {
   }
 
   #costMs(bytes: number): number {
-    return (bytes * 1000) / this.#bytesPerSecond;
+    return (bytes * 1000) / this.bytesPerSecond;
   }
 }

@@ -289,16 +289,16 @@ describe('p2p/download when holders fail', () => {
   });
 
   it('keeps its links with holders that limit what they send, however long they keep it waiting', async () => {
-    const file = makeFile(400_000, 4);
+    const file = makeFile(160_000, 8);
     const clock = new FakeClock();
-    const holders = ['one', 'other'].map((user) => holder(user, range(4)));
+    const holders = ['one', 'other'].map((user) => holder(user, range(8)));
     const { part, result } = downloadFrom(file, holders, {
       clock,
       connect: (user) => {
         const to = holders.find((each) => each.user === user)!;
         const shares = { find: () => shareOf(file, to) };
-        // 10 s for each block.
-        const provider = new Provider({ shares, limitRate: 10_000, clock });
+        // 4 s for each piece of a block: longer than the silence after which a link is looked at.
+        const provider = new Provider({ shares, limitRate: 4_000, clock });
         return Promise.resolve(connectTo(file, to, (end) => provider.serve('me', end), { clock }));
       },
     });

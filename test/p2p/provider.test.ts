@@ -13,14 +13,14 @@ import { peerCommands } from '../../src/protocol/commands/peer.js';
 import type { Connection } from '../../src/protocol/connection.js';
 import type { Digest } from '../../src/protocol/values.js';
 import { askBlocks, askDigests, watchHeld } from '../../src/p2p/fetch.js';
-import { Provider, SERVED_AT_ONCE_PER_USER } from '../../src/p2p/provider.js';
+import { Provider, SERVED_AT_ONCE, SERVED_AT_ONCE_PER_USER, WAITING_PER_USER } from '../../src/p2p/provider.js';
 import { partShare, sourceShare } from '../../src/p2p/share.js';
 import type { Share } from '../../src/p2p/share.js';
 import { Slots } from '../../src/p2p/slots.js';
 import { FakeClock } from '../support/fakeclock.js';
 import { refusal } from '../support/refusal.js';
 import { cleanUp, linkedPair, makeEnd } from './ends.js';
-import { askBlock, bitmapOf, connectTo, digestsOf, holder, makeFile, range } from './swarm.js';
+import { askBlock, bitmapOf, connectTo, digestsOf, holder, makeFile, range, shareOf } from './swarm.js';
 
 const never = new AbortController().signal;
 setMaxListeners(0, never);
@@ -267,8 +267,118 @@ describe('p2p/provider', () => {
     await close();
   });
 
+  describe('under a limit', () => {
+    const MIB = 1024 * 1024;
+    const RATE = 100_000;
+    let clock: FakeClock;
+    beforeEach(() => {
+      clock = new FakeClock();
+    });
+
+    /** Each step is a tenth of a second. */
+    async function steps(count: number, each: () => void = () => undefined): Promise<void> {
+      for (let i = 0; i < count; i += 1) {
+        await clock.advance(100);
+        for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate);
+        each();
+      }
+    }
+
+    it('sends blocks in pieces, evenly in time, one after the other', async () => {
+      const file = makeFile(3 * MIB, 1);
+      const share = shareOf(file, holder('alice', [0]));
+      const provider = new Provider({ shares: { find: () => share }, limitRate: RATE, clock });
+      const link = connectTo(file, holder('alice', []), (end) => provider.serve('bob', end));
+      const { root } = file.manifest;
+      const doneAt: number[] = [];
+      const answers = range(3).map(async (block) => {
+        const answer = await askBlock(link.connection, { root, chunk: 0, block }, Buffer.alloc(MIB), never);
+        doneAt.push(clock.monotonicMs());
+        return answer;
+      });
+      const came: number[] = [];
+      let before = 0;
+      await steps(330, () => {
+        came.push(link.bytesReceived() - before);
+        before = link.bytesReceived();
+      });
+      for (const [at, answer] of (await Promise.all(answers)).entries()) {
+        expect(answer).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(at * MIB, (at + 1) * MIB) });
+      }
+      // Two pieces at most in a tenth of a second, and not long without one.
+      expect(Math.max(...came.slice(1))).to.be.at.most(2 * 16_500);
+      const seconds = range(31).map((at) => came.slice(at * 10, at * 10 + 10).reduce((sum, bytes) => sum + bytes, 0));
+      for (const bytes of seconds.slice(1)) expect(bytes).to.be.within(RATE - 17_000, RATE + 17_000);
+      for (const [at, ms] of doneAt.entries()) expect(ms).to.be.within((at + 1) * 10_000, (at + 1) * 10_600);
+      link.connection.destroy();
+    });
+
+    it('stops in the middle of a block that is taken back, and spends no more on it', async () => {
+      const file = makeFile(2 * MIB, 1);
+      const share = shareOf(file, holder('alice', [0]));
+      const provider = new Provider({ shares: { find: () => share }, limitRate: RATE, clock });
+      const connection = connect(file, provider);
+      const { root } = file.manifest;
+      const abort = new AbortController();
+      const first = refusal(askBlock(connection, { root, chunk: 0, block: 0 }, Buffer.alloc(MIB), abort.signal));
+      let secondAt = 0;
+      const second = askBlock(connection, { root, chunk: 0, block: 1 }, Buffer.alloc(MIB), never).then((answer) => {
+        secondAt = clock.monotonicMs();
+        return answer;
+      });
+      await steps(20);
+      abort.abort();
+      await steps(120);
+      expect((await first).code).to.equal('CANCELLED');
+      expect(await second).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(MIB) });
+      expect(secondAt).to.be.within(12_000, 13_000);
+      connection.destroy();
+    });
+
+    it('has a slot for others while one asks for much, and refuses what would wait too long', async () => {
+      const file = makeFile(MIB, 1);
+      const share = shareOf(file, holder('alice', [0]));
+      const provider = new Provider({ shares: { find: () => share }, limitRate: RATE, clock });
+      const { root } = file.manifest;
+      const links = range(SERVED_AT_ONCE).map((n) =>
+        connectTo(file, holder('alice', []), (end) => provider.serve(`user${n}`, end)),
+      );
+      const ask = ({ connection }: (typeof links)[number]): ReturnType<typeof askBlock> =>
+        askBlock(connection, { root, chunk: 0, block: 0 }, Buffer.alloc(MIB), never);
+      const asked = links.flatMap((link) => range(SERVED_AT_ONCE_PER_USER).map(() => refusal(ask(link))));
+      await steps(50);
+      for (const link of links) expect(link.bytesReceived()).to.be.above(16_000);
+      const [greedy] = links as [(typeof links)[number]];
+      const codes: string[] = [];
+      for (let n = 0; n < WAITING_PER_USER; n += 1) asked.push(refusal(ask(greedy)));
+      for (const each of asked.slice(-SERVED_AT_ONCE_PER_USER)) void each.then(({ code }) => codes.push(code));
+      await steps(1);
+      expect(codes).to.include('SERVER_BUSY');
+      for (const { connection } of links) connection.destroy();
+      await Promise.all(asked);
+    });
+  });
+
   describe('over a real link', () => {
     afterEach(cleanUp);
+
+    it('sends whole blocks in pieces out of buffers that are used again', async () => {
+      const file = makeFile(4 * 1024 * 1024, 1);
+      const { share, close } = await openShare(1, file.bytes);
+      const [alice, bob] = await Promise.all([makeEnd('alice'), makeEnd('bob')]);
+      const { dialled, accepted } = await linkedPair(alice, bob);
+      new Provider({ shares: { find: () => share }, linkLimitRate: 10_000_000 }).serve('alice', accepted.connection);
+      const { root } = file.manifest;
+      const MIB = 1024 * 1024;
+      const answers = await Promise.all(
+        range(8).map((i) => askBlock(dialled.connection, { root, chunk: 0, block: i % 4 }, Buffer.alloc(MIB), never)),
+      );
+      for (const [i, answer] of answers.entries()) {
+        const right = file.bytes.subarray((i % 4) * MIB, ((i % 4) + 1) * MIB);
+        expect(answer.kind === 'bytes' && answer.bytes.equals(right)).to.equal(true);
+      }
+      await close();
+    });
 
     it('sends blocks that are whole although its buffers are used again', async () => {
       const file = makeFile(8 * 1024 * 1024, 1);
