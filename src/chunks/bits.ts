@@ -47,7 +47,16 @@ export class BitSet {
   }
 
   addRun({ first, count }: BlockRange): void {
-    for (let index = first; index < first + count; index += 1) this.add(index);
+    const end = first + count;
+    if (count > 0) this.#expectIn(first);
+    if (count > 0) this.#expectIn(end - 1);
+    for (let at = Math.floor(first / 8); at * 8 < end; at += 1) {
+      const from = Math.max(first - at * 8, 0);
+      const bits = (0xff << from) & (0xff >> Math.max(at * 8 + 8 - end, 0));
+      const before = this.#bytes[at] ?? 0;
+      this.#bytes[at] = before | bits;
+      this.#count += bitCount(bits & ~before);
+    }
   }
 
   clear(): void {
@@ -134,10 +143,33 @@ export class BitSet {
   }
 
   #flip(index: number): void {
-    if (!Number.isInteger(index) || index < 0 || index >= this.size) throw new RangeError(`${index} is not in the set`);
+    this.#expectIn(index);
     const at = Math.floor(index / 8);
     this.#bytes[at] = (this.#bytes[at] ?? 0) ^ (1 << (index % 8));
   }
+
+  #expectIn(index: number): void {
+    if (!Number.isInteger(index) || index < 0 || index >= this.size) throw new RangeError(`${index} is not in the set`);
+  }
+}
+
+/** How many of 8 bits are set. */
+function bitCount(bits: number): number {
+  let rest = bits & 0xff;
+  let count = 0;
+  for (; rest !== 0; rest &= rest - 1) count += 1;
+  return count;
+}
+
+/** Runs in any order, as those in order that do not touch. */
+export function mergeRuns(runs: readonly BlockRange[]): BlockRange[] {
+  const merged: { first: number; count: number }[] = [];
+  for (const { first, count } of [...runs].sort((a, b) => a.first - b.first)) {
+    const last = merged.at(-1);
+    if (last === undefined || last.first + last.count < first) merged.push({ first, count });
+    else last.count = Math.max(last.count, first + count - last.first);
+  }
+  return merged;
 }
 
 /** Numbers in any order as runs in order. */

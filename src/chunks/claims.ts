@@ -1,8 +1,8 @@
 /** When written blocks become claimed ones: data is synced first, then the sidecar says so, in batches (R26). */
-import { runsOf } from './bits.js';
-import { DIGEST_BYTES } from './digest.js';
+import { mergeRuns } from './bits.js';
 import { unwritable } from './fserrors.js';
-import type { SidecarLog } from './sidecar.js';
+import type { BlockRange } from './plan.js';
+import type { SidecarLog } from './sidecarlog.js';
 import type { PartStore } from './store.js';
 
 /** Bytes written before they are synced and claimed: rare enough to cost little, often enough that a power cut costs little. */
@@ -18,12 +18,15 @@ export class Claims {
   readonly #path: string;
   readonly #file: Pick<PartStore, 'datasync' | 'isInPlace' | 'stamp'>;
   #log: SidecarLog;
-  #learnt: [chunk: number, blockDigests: Buffer][] = [];
-  #blocks: number[] = [];
+  /** Runs of chunks whose digests are known and not noted yet. */
+  #learnt: BlockRange[] = [];
+  #learntCount = 0;
+  #runs: BlockRange[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #flushing: Promise<void> = Promise.resolve();
   #isLost = false;
+  #wasRefused = false;
 
   /** `path` is that of `file`, for errors. Owns `log`. */
   constructor(path: string, file: Pick<PartStore, 'datasync' | 'isInPlace' | 'stamp'>, log: SidecarLog) {
@@ -37,6 +40,11 @@ export class Claims {
     return this.#isLost;
   }
 
+  /** Whether what was written could not be synced at some time: a later sync says nothing of it. */
+  get wasRefused(): boolean {
+    return this.#wasRefused;
+  }
+
   /** Whether it is at its path now. */
   async isInPlace(): Promise<boolean> {
     const isThere = await this.#file.isInPlace();
@@ -44,18 +52,22 @@ export class Claims {
     return isThere;
   }
 
-  /** Takes a block whose bytes were handed to the file system. */
-  add(block: number, length: number): void {
-    this.#blocks.push(block);
-    this.#bytes += length;
+  /** Takes blocks, `bytes` in all, that were handed to the file system. */
+  add(blocks: BlockRange, bytes: number): void {
+    this.#runs.push(blocks);
+    this.#bytes += bytes;
     if (this.#bytes >= CLAIM_BYTES) this.#flushUnheard();
     else this.#timer ??= setTimeout(() => this.#flushUnheard(), CLAIM_AFTER_MS).unref();
   }
 
-  /** Digests of chunks of one block go into the sidecar together: some are lost in a crash, as those blocks are that are not claimed. */
-  addDigests(chunk: number, blockDigests: Buffer): void {
-    this.#learnt.push([chunk, blockDigests]);
-    if (blockDigests.length > DIGEST_BYTES || this.#learnt.length >= LEARNT_TOGETHER) this.#noteDigests();
+  /**
+   * Takes chunks, of `blocks` blocks in all, whose digests the sidecar's table has now. Those of chunks of one block are noted together: some
+   * are lost in a crash, as those blocks are that are not claimed.
+   */
+  addDigests(chunks: BlockRange, blocks: number): void {
+    this.#learnt.push(chunks);
+    this.#learntCount += chunks.count;
+    if (blocks > chunks.count || this.#learntCount >= LEARNT_TOGETHER) this.#noteDigests();
   }
 
   /**
@@ -101,29 +113,31 @@ export class Claims {
   }
 
   #noteDigests(): void {
-    if (this.#learnt.length > 0) this.#log.addDigests(this.#learnt);
+    if (this.#learnt.length > 0) this.#log.addDigests(mergeRuns(this.#learnt));
     this.#learnt = [];
+    this.#learntCount = 0;
   }
 
   async #flushOnce(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const blocks = this.#blocks;
+    const runs = this.#runs;
     const bytes = this.#bytes;
-    this.#blocks = [];
+    this.#runs = [];
     this.#bytes = 0;
     try {
-      if (blocks.length > 0) {
+      if (runs.length > 0) {
         await this.#file.datasync();
         await this.isInPlace();
       }
     } catch (error) {
-      this.#blocks = [...blocks, ...this.#blocks];
+      this.#wasRefused = true;
+      this.#runs = [...runs, ...this.#runs];
       this.#bytes += bytes;
       throw unwritable(this.#path, error);
     }
     this.#noteDigests();
-    this.#log.addClaim(runsOf(blocks));
+    this.#log.addClaim(mergeRuns(runs));
     if (!this.#log.dirty) return;
     await this.#log.sync().catch((error: unknown) => {
       throw unwritable(this.#path, error);

@@ -1,5 +1,5 @@
 /** Digests: BLAKE3 for trust, xxHash64 against accidents only. */
-import { blake3 as blake3Once, Blake3Hasher } from '@napi-rs/blake-hash';
+import { blake3 as blake3Once, Blake3Hasher, blake3UrlSafeBase64 } from '@napi-rs/blake-hash';
 import xxhash from 'xxhash-wasm';
 import type { Digest, Manifest } from '../protocol/values.js';
 
@@ -42,6 +42,14 @@ export function blake3(...parts: readonly Uint8Array[]): Buffer {
 /** The digest of a block's bytes. */
 export function blockDigest(bytes: Uint8Array): Buffer {
   return blake3Once(bufferOf(bytes));
+}
+
+/**
+ * Writes the digest of `bytes` into `target` at `at`. For thousands a second: the binding makes a text in a third of the time that it needs for a
+ * Buffer, which the collector has to look after besides (0.4 and 1.4 us of CPU for 32 bytes).
+ */
+export function hashInto(bytes: Uint8Array, target: Buffer, at = 0): void {
+  target.write(blake3UrlSafeBase64(bufferOf(bytes)), at, DIGEST_BYTES, 'base64url');
 }
 
 /** The digest of a chunk, of the digests of its blocks in order (32 bytes each); of an empty chunk: of nothing. */

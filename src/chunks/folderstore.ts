@@ -1,5 +1,5 @@
 /** A folder that is being fetched, as a store: blocks go straight to their places in its files, below `<target>.part/`. */
-import { constants, fdatasync, lstatSync, mkdirSync, openSync, closeSync, truncateSync, writeSync } from 'node:fs';
+import { constants, fdatasync, fstatSync, lstatSync, openSync, writeSync } from 'node:fs';
 import { write as writeCallback } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { lstat, mkdir, rename, rm } from 'node:fs/promises';
@@ -15,6 +15,7 @@ import type { FileIdentity } from './files.js';
 import { folderIdentity } from './folderfiles.js';
 import { segmentsOf } from './folderlayout.js';
 import type { FolderLayout, Segment } from './folderlayout.js';
+import { makeAll } from './foldertree.js';
 import { errnoOf } from './fserrors.js';
 import { OpenFiles } from './openfiles.js';
 import type { OpenFile } from './openfiles.js';
@@ -37,8 +38,8 @@ const SYNCED_AT_ONCE = 3;
  */
 const SYNCED_IN_ONE_GO = 32;
 const FLAGS = constants.O_RDWR | noFollow() | nonBlocking();
-/** Files made before others have their turn: a few ms. */
-const MADE_PER_TURN = 200;
+/** Files looked at before others have their turn: a few ms. */
+const SEEN_PER_TURN = 200;
 
 /** The folder of an earlier run, with whatever is missing in it made anew; undefined when there is none. */
 export async function openFolderStore(path: string, layout: FolderLayout): Promise<FolderStore | undefined> {
@@ -64,6 +65,10 @@ export class FolderStore implements PartStore {
   readonly #pace = new Pace();
   /** Files that were written and not synced since. */
   #unsynced = new Set<number>();
+  /** The numbers in the file system of those that were opened. */
+  readonly #inodes = new Map<number, bigint>();
+  /** Whether a path led to another file when it was opened again. */
+  #isReplaced = false;
   /** Whether the names of what was made are safe. */
   #namesSynced = false;
 
@@ -157,6 +162,16 @@ export class FolderStore implements PartStore {
     throw new ParleyError('DISK_FULL', { path: this.#path, reason });
   }
 
+  /** Writing opens its files by their paths, again and again: whether these led to the same files all the time, and do now. */
+  async isAsWritten(): Promise<boolean> {
+    let isSame = !this.#isReplaced;
+    await this.#lookAtAll((number, stats) => {
+      const written = this.#inodes.get(number) ?? stats.ino;
+      if (Number(stats.size) !== this.#layout.files[number]?.sizeBytes || written !== stats.ino) isSame = false;
+    });
+    return isSame && (await this.isInPlace());
+  }
+
   /** Of all its files. Waits until a later write to any of them would show in it. */
   async stamp(): Promise<string | undefined> {
     for (;;) {
@@ -237,53 +252,22 @@ export class FolderStore implements PartStore {
   async #lookAtAll(see: (number: number, stats: BigIntStats) => void): Promise<void> {
     for (const { number } of this.#layout.files) {
       see(number, lstatSync(this.#pathOf(number), { bigint: true }));
-      if (number % MADE_PER_TURN === MADE_PER_TURN - 1) await setImmediate();
+      if (number % SEEN_PER_TURN === SEEN_PER_TURN - 1) await setImmediate();
     }
   }
 
   #take(number: number): OpenFile {
-    return this.#open.take(number) ?? this.#open.takeOpened(number, openSync(this.#pathOf(number), FLAGS));
+    const open = this.#open.take(number);
+    if (open !== undefined) return open;
+    const file = this.#open.takeOpened(number, openSync(this.#pathOf(number), FLAGS));
+    const { ino } = fstatSync(file.fd, { bigint: true });
+    if ((this.#inodes.get(number) ?? ino) !== ino) this.#isReplaced = true;
+    this.#inodes.set(number, ino);
+    return file;
   }
 
   #pathOf(number: number): string {
     return join(this.#path, this.#layout.files[number]?.path ?? '');
-  }
-}
-
-/**
- * Makes all folders and files that are not there. Whatever is in the place of one and is something else, a
- * symbolic link above all, is refused: nothing outside `path` is ever made.
- * @throws ParleyError TARGET_EXISTS
- */
-async function makeAll(path: string, { entries }: FolderLayout): Promise<void> {
-  let made = 0;
-  for (const entry of entries) {
-    const at = join(path, entry.path);
-    if (entry.kind === 'folder') makeFolder(at);
-    else makeFile(at, entry.sizeBytes, entry.kind === 'executable' ? 0o755 : 0o644);
-    made += 1;
-    if (made % MADE_PER_TURN === 0) await setImmediate();
-  }
-}
-
-function makeFolder(path: string): void {
-  try {
-    mkdirSync(path);
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
-    if (!lstatSync(path).isDirectory()) throw new ParleyError('TARGET_EXISTS', { path }, { cause: error });
-  }
-}
-
-function makeFile(path: string, sizeBytes: number, mode: number): void {
-  try {
-    closeSync(openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | noFollow(), mode));
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
-    const stats = lstatSync(path);
-    // A second name for it would be written to as well.
-    if (!stats.isFile() || stats.nlink !== 1) throw new ParleyError('TARGET_EXISTS', { path }, { cause: error });
-    if (stats.size > sizeBytes) truncateSync(path, sizeBytes);
   }
 }
 

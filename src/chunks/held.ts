@@ -1,7 +1,7 @@
 /** Which blocks of a file are held, counted by chunk and in bytes. */
 import { BitSet } from './bits.js';
-import { blockPlace, blocksOfChunk } from './plan.js';
-import type { Plan } from './plan.js';
+import { blockLength, blocksOfChunk, bytesOfBlocks, chunkOfBlock } from './plan.js';
+import type { BlockRange, Plan } from './plan.js';
 
 export class HeldBlocks {
   readonly plan: Plan;
@@ -15,9 +15,7 @@ export class HeldBlocks {
     this.plan = plan;
     this.#blocks = blocks;
     this.#ofChunk = new Uint32Array(plan.chunks);
-    for (const { first, count } of blocks.runs()) {
-      for (let block = first; block < first + count; block++) this.#count(block, 1);
-    }
+    for (const run of blocks.runs()) this.#count(run);
   }
 
   /** As a set, for reading. */
@@ -42,19 +40,30 @@ export class HeldBlocks {
     return this.#blocks.has(block);
   }
 
+  hasRun({ first, count }: BlockRange): boolean {
+    for (let block = first; block < first + count; block++) if (!this.#blocks.has(block)) return false;
+    return true;
+  }
+
   hasChunk(chunk: number): boolean {
     return this.#ofChunk[chunk] === blocksOfChunk(this.plan, chunk).count;
   }
 
-  /** Returns whether the block is new. */
-  add(block: number): boolean {
-    const isNew = this.#blocks.add(block);
-    if (isNew) this.#count(block, 1);
-    return isNew;
+  /** Returns those that are new, as runs in order. */
+  addRun(blocks: BlockRange): BlockRange[] {
+    const added = [...this.#blocks.runs(false, blocks)];
+    for (const run of added) {
+      this.#blocks.addRun(run);
+      this.#count(run);
+    }
+    return added;
   }
 
   delete(block: number): void {
-    if (this.#blocks.delete(block)) this.#count(block, -1);
+    if (!this.#blocks.delete(block)) return;
+    const chunk = chunkOfBlock(this.plan, block);
+    this.#bytes -= blockLength(this.plan, block);
+    this.#ofChunk[chunk] = (this.#ofChunk[chunk] ?? 0) - 1;
   }
 
   /** The chunks that are held whole, as the bitmap that travels. */
@@ -73,9 +82,15 @@ export class HeldBlocks {
     return missing;
   }
 
-  #count(block: number, by: 1 | -1): void {
-    const { chunk, length } = blockPlace(this.plan, block);
-    this.#bytes += by * length;
-    this.#ofChunk[chunk] = (this.#ofChunk[chunk] ?? 0) + by;
+  #count(run: BlockRange): void {
+    this.#bytes += bytesOfBlocks(this.plan, run).length;
+    const end = run.first + run.count;
+    for (let next = run.first; next < end;) {
+      const chunk = chunkOfBlock(this.plan, next);
+      const { first, count } = blocksOfChunk(this.plan, chunk);
+      const inChunk = Math.min(end, first + count) - next;
+      this.#ofChunk[chunk] = (this.#ofChunk[chunk] ?? 0) + inChunk;
+      next += inChunk;
+    }
   }
 }

@@ -2,11 +2,13 @@
 import { ParleyError } from '../protocol/errors.js';
 import type { Manifest } from '../protocol/values.js';
 import { chunkCountOf } from './digest.js';
+import { DigestTable } from './digesttable.js';
 import { layoutOf } from './folderlayout.js';
 import type { FolderLayout } from './folderlayout.js';
 import type { Part } from './part.js';
 import { blockPlace, blocksOfChunk, chunkOfBlock, planChunks } from './plan.js';
-import type { Plan } from './plan.js';
+import type { BlockRange, Plan } from './plan.js';
+import { checkBlocks } from './runs.js';
 import { digestsBelong } from './sidecar.js';
 
 /** Takes verified blocks as a Part does; those behind the index are not missing. At most MAX_INDEX_BYTES and a block of memory. */
@@ -21,7 +23,7 @@ export class IndexPart {
   readonly #blocks: number;
   readonly #bytes: Buffer;
   readonly #held = new Set<number>();
-  readonly #digests = new Map<number, Buffer>();
+  readonly #digests: DigestTable;
 
   /** `manifest` is that of a folder, `file` its name for messages. @throws ParleyError BAD_FOLDER_INDEX when it has no room for an index */
   constructor(file: string, manifest: Manifest) {
@@ -33,6 +35,7 @@ export class IndexPart {
     this.#manifest = manifest;
     this.#indexBytes = indexBytes;
     this.plan = planChunks(sizeBytes, chunkCountOf(manifest));
+    this.#digests = new DigestTable(this.plan);
     let blocks = 0;
     let end = 0;
     for (; end < indexBytes; blocks++) end += blockPlace(this.plan, blocks).length;
@@ -64,7 +67,12 @@ export class IndexPart {
     if (!digestsBelong({ manifest: this.#manifest, plan: this.plan }, chunk, blockDigests)) {
       throw new ParleyError('HASH_MISMATCH', { file: this.#file, chunk });
     }
-    this.#digests.set(chunk, Buffer.from(blockDigests));
+    this.#digests.set(chunk, blockDigests);
+  }
+
+  /** As a part's. */
+  check(blocks: BlockRange, bytes: Buffer): number[] {
+    return checkBlocks({ manifest: this.#manifest, plan: this.plan }, this.#digests, blocks, bytes, ignore);
   }
 
   write(block: number, bytes: Uint8Array, count = 1): Promise<boolean> {
@@ -99,10 +107,15 @@ export class IndexPart {
 
   /** Gives what was fetched to the part that gets the rest. */
   async giveTo(part: Part): Promise<void> {
-    for (const [chunk, digests] of this.#digests) part.learn(chunk, digests);
+    for (const chunk of this.chunks) {
+      const digests = this.#digests.get(chunk);
+      if (digests !== undefined) part.learn(chunk, digests);
+    }
     for (const block of this.#held) {
       const { offset, length } = blockPlace(this.plan, block);
       await part.write(block, this.#bytes.subarray(offset, offset + length));
     }
   }
 }
+
+const ignore = (): void => undefined;

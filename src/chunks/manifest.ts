@@ -1,9 +1,9 @@
 /** The manifest of a file: one streaming pass over its bytes. */
 import type { Manifest } from '../protocol/values.js';
-import { blockDigest, chunkDigest, DIGEST_BYTES, manifestRoot } from './digest.js';
+import { chunkDigest, DIGEST_BYTES, hashInto, manifestRoot } from './digest.js';
 import { readSpans, stablePass } from './files.js';
 import type { FileIdentity, Readable } from './files.js';
-import { blockPlace, blocksOfChunk, planChunks, spansOf } from './plan.js';
+import { blockLength, blocksOfChunk, chunkOfBlock, planChunks, spansOf } from './plan.js';
 import type { Plan, Span } from './plan.js';
 
 /** A file's manifest, and what its holder needs besides. */
@@ -59,14 +59,17 @@ export async function hashBytes(file: Readable, plan: Plan, options: PassOptions
 }
 
 function hashSpan(plan: Plan, span: Span, bytes: Buffer, { blockDigests, chunkDigests }: Digests): void {
-  const { first, count } = span.blocks;
-  for (let block = first; block < first + count; block++) {
-    const { chunk, indexInChunk, offset, length } = blockPlace(plan, block);
-    const start = offset - span.offset;
-    blockDigest(bytes.subarray(start, start + length)).copy(blockDigests, block * DIGEST_BYTES);
-    const blocks = blocksOfChunk(plan, chunk);
-    if (indexInChunk < blocks.count - 1) continue;
-    const ofChunk = blockDigests.subarray(blocks.first * DIGEST_BYTES, (blocks.first + blocks.count) * DIGEST_BYTES);
-    chunkDigest(ofChunk).copy(chunkDigests, chunk * DIGEST_BYTES);
+  const end = span.blocks.first + span.blocks.count;
+  let at = 0;
+  let next = span.blocks.first;
+  while (next < end) {
+    const chunk = chunkOfBlock(plan, next);
+    const { first, count } = blocksOfChunk(plan, chunk);
+    for (; next < Math.min(end, first + count); next++) {
+      hashInto(bytes.subarray(at, (at += blockLength(plan, next))), blockDigests, next * DIGEST_BYTES);
+    }
+    if (next < first + count) return;
+    const ofChunk = blockDigests.subarray(first * DIGEST_BYTES, next * DIGEST_BYTES);
+    hashInto(ofChunk, chunkDigests, chunk * DIGEST_BYTES);
   }
 }

@@ -9,6 +9,7 @@ import { MAX_FILE_NAME_BYTES } from '../protocol/limits.js';
 import type { BitSet } from './bits.js';
 import { blake3 } from './digest.js';
 import type { XxHash64 } from './digest.js';
+import type { DigestTable } from './digesttable.js';
 import { noFollow, nonBlocking } from './files.js';
 import { errnoOf } from './fserrors.js';
 import { createFolderStore, openFolderStore } from './folderstore.js';
@@ -17,8 +18,9 @@ import type { Plan } from './plan.js';
 import { syncFolder } from './publish.js';
 import { recoverBlocks } from './recover.js';
 import type { RecoverOptions } from './recover.js';
-import { noProgress, readSidecar, SidecarLog } from './sidecar.js';
+import { noProgress, readSidecar } from './sidecar.js';
 import type { Subject } from './sidecar.js';
+import { SidecarLog } from './sidecarlog.js';
 import { fileStore } from './store.js';
 import type { PartStore } from './store.js';
 
@@ -58,8 +60,8 @@ function shortened(name: string): string {
 export interface PartFiles {
   readonly file: PartStore;
   readonly log: SidecarLog;
-  /** Digests of a chunk's blocks, by chunk, as far as known. */
-  readonly digests: Map<number, Buffer>;
+  /** Digests of blocks, as far as known; `log` notes them from here. */
+  readonly digests: DigestTable;
   /** Blocks whose bytes are in the file, verified. */
   readonly held: BitSet;
 }

@@ -25,7 +25,7 @@ export interface ByteRange {
   readonly length: number;
 }
 
-/** Blocks `first` to `first + count`, by their number in the file. */
+/** Blocks (or chunks, where that is said) `first` to `first + count`, by their number in the file. */
 export interface BlockRange {
   readonly first: number;
   readonly count: number;
@@ -89,6 +89,16 @@ export function blocksOfChunk(plan: Plan, chunk: number): BlockRange {
 }
 
 /**
+ * The blocks of a run of chunks, which has at least one.
+ * @throws RangeError when the file has no such chunks
+ */
+export function blocksOfChunks(plan: Plan, chunks: BlockRange): BlockRange {
+  const { first } = blocksOfChunk(plan, chunks.first);
+  const last = blocksOfChunk(plan, chunks.first + chunks.count - 1);
+  return { first, count: last.first + last.count - first };
+}
+
+/**
  * The chunk that block `block` belongs to.
  * @throws RangeError when the file has no such block
  */
@@ -111,6 +121,20 @@ export function blockPlace(plan: Plan, block: number): BlockPlace {
   const skipped = indexInChunk * BLOCK_BYTES;
   const length = Math.min(BLOCK_BYTES, bytes.length - skipped);
   return { block, chunk, indexInChunk, offset: bytes.offset + skipped, length };
+}
+
+/**
+ * Bytes of block `block`, 1 to BLOCK_BYTES.
+ * @throws RangeError when the file has no such block
+ */
+export function blockLength(plan: Plan, block: number): number {
+  // As blockPlace, which makes an object of it: this is asked of each of thousands of blocks a second.
+  const chunk = chunkOfBlock(plan, block);
+  const inLongChunks = plan.longChunks * plan.blocksPerLongChunk;
+  const indexInChunk =
+    block < inLongChunks ? block % plan.blocksPerLongChunk : (block - inLongChunks) % plan.blocksPerShortChunk;
+  const chunkBytes = plan.shortChunkBytes + (chunk < plan.longChunks ? 1 : 0);
+  return Math.min(BLOCK_BYTES, chunkBytes - indexInChunk * BLOCK_BYTES);
 }
 
 /**
@@ -141,11 +165,11 @@ export function* spansOf(
   const end = range.first + range.count;
   let first = range.first;
   while (first < end) {
-    const { offset, length: firstLength } = blockPlace(plan, first);
-    let length = firstLength;
+    const { offset } = blockPlace(plan, first);
+    let length = blockLength(plan, first);
     let next = first + 1;
     while (next < end && next - first < MAX_SPAN_BLOCKS) {
-      const more = blockPlace(plan, next).length;
+      const more = blockLength(plan, next);
       if (length + more > BLOCK_BYTES) break;
       length += more;
       next += 1;

@@ -2,11 +2,12 @@
 import { BLOCK_BYTES } from '../protocol/limits.js';
 import { BitSet } from './bits.js';
 import type { BlockThread } from './blockthread.js';
-import { blockDigest, digestAt } from './digest.js';
+import type { DigestTable } from './digesttable.js';
 import { readSpans } from './files.js';
 import type { Readable } from './files.js';
-import { blockPlace, blocksOfChunk, bytesOfBlocks, spansOf } from './plan.js';
+import { blockLength, blocksOfChunks, bytesOfBlocks, spansOf } from './plan.js';
 import type { BlockRange, Plan, Span } from './plan.js';
+import { lengthsOf } from './runs.js';
 import type { SealedProgress } from './sidecar.js';
 import type { PartStore } from './store.js';
 
@@ -17,17 +18,12 @@ const SMALL_FILE_BYTES = 64 * 1024 * 1024;
 /** Bytes, and blocks, that two threads that share a pass take at a time. */
 const STRETCH_BYTES = 16 * 1024 * 1024;
 const MAX_STRETCH_BLOCKS = 1024;
-/** Expected of a block whose digest is not known: nothing has it. */
-const NO_DIGESTS = Buffer.alloc(0);
 
 export interface RecoverOptions {
   readonly signal?: AbortSignal | undefined;
   /** Told the bytes verified so far, and how many there are to verify at least. */
   readonly onProgress?: ((doneBytes: number, ofBytes: number) => void) | undefined;
 }
-
-/** Block digests, by chunk. */
-type BlockDigests = ReadonlyMap<number, Buffer>;
 
 /**
  * The blocks that are in the file. When it is as it was left in good order, those that are claimed. Otherwise by their BLAKE3
@@ -49,49 +45,48 @@ export async function recoverBlocks(
     return sum + end - start;
   }, 0);
   let done = 0;
-  await verifyBlocks(file, plan, digests, claims, options.signal, (block, length, good) => {
+  await verifyBlocks(file, digests, claims, options.signal, (block, length, good) => {
     if (good) held.add(block);
     done += length;
     options.onProgress?.(done, claimedBytes);
   });
 
   let unclaimedBytes = (await file.allocatedBytes()) - allocatedFor(plan, claims);
-  const fewestBytes = plan.sizeBytes <= SMALL_FILE_BYTES ? -Infinity : blockPlace(plan, 0).length / 2;
+  const fewestBytes = plan.sizeBytes <= SMALL_FILE_BYTES ? -Infinity : blockLength(plan, 0) / 2;
   if (unclaimedBytes < fewestBytes) return held;
-  await verifyBlocks(
-    file,
-    plan,
-    digests,
-    unclaimedRuns(plan, digests, claimed),
-    options.signal,
-    (block, length, good) => {
-      if (good && held.add(block)) unclaimedBytes -= length;
-      return unclaimedBytes >= fewestBytes;
-    },
-  );
+  const unclaimed = unclaimedRuns(digests, claimed);
+  await verifyBlocks(file, digests, unclaimed, options.signal, (block, length, good) => {
+    if (good && held.add(block)) unclaimedBytes -= length;
+    return unclaimedBytes >= fewestBytes;
+  });
   return held;
 }
 
-/** The blocks of a complete file whose bytes are not those of their digests. With a `thread`, it looks at as many as it can meanwhile. */
+/**
+ * Which blocks of `runs` have not the bytes of their digests, all of which are known. With a `thread`, it looks at as many as it can
+ * meanwhile.
+ */
 export async function spoiltBlocks(
   file: Pick<PartStore, 'read' | 'fd'>,
-  plan: Plan,
-  digests: BlockDigests,
+  digests: DigestTable,
+  runs: readonly BlockRange[],
   options: RecoverOptions,
   thread?: BlockThread,
 ): Promise<number[]> {
+  const { plan } = digests;
+  const ofBytes = runs.reduce((sum, run) => sum + bytesOfBlocks(plan, run).length, 0);
   const spoilt: number[] = [];
   let done = 0;
   const judge = (block: number, length: number, good: boolean): void => {
     if (!good) spoilt.push(block);
     done += length;
-    options.onProgress?.(done, plan.sizeBytes);
+    options.onProgress?.(done, ofBytes);
   };
   const { fd } = file;
   // Each takes the next stretch when it is done with one.
-  const stretches = stretchesOf(plan);
-  const here = verifyBlocks(file, plan, digests, stretches, options.signal, judge);
-  const there = fd === undefined || thread === undefined ? undefined : verifyBy(thread, fd, plan, digests, stretches);
+  const stretches = stretchesOf(plan, runs);
+  const here = verifyBlocks(file, digests, stretches, options.signal, judge);
+  const there = fd === undefined || thread === undefined ? undefined : verifyBy(thread, fd, digests, stretches);
   const lookThere = async (): Promise<void> => {
     for await (const [block, length, good] of there ?? []) {
       judge(block, length, good);
@@ -109,28 +104,25 @@ export async function spoiltBlocks(
 async function* verifyBy(
   thread: BlockThread,
   fd: number,
-  plan: Plan,
-  digests: BlockDigests,
+  digests: DigestTable,
   stretches: Iterable<BlockRange>,
 ): AsyncGenerator<[block: number, length: number, good: boolean], void, void> {
-  for (const { first, count } of stretches) {
-    const places = Array.from({ length: count }, (_, i) => blockPlace(plan, first + i));
-    const lengths = places.map(({ length }) => length);
-    const expected = Buffer.concat(
-      places.map(({ chunk, indexInChunk }) => digestAt(digests.get(chunk) ?? NO_DIGESTS, indexInChunk)),
-    );
-    const position = places[0]?.offset ?? 0;
+  for (const blocks of stretches) {
+    const lengths = lengthsOf(digests.plan, blocks);
+    const { offset: position } = bytesOfBlocks(digests.plan, blocks);
+    const expected = digests.of(blocks);
     const { good } = await thread.run({ fd, position, lengths, expected, of: 'block', bytes: undefined });
-    for (const [i, length] of lengths.entries()) yield [first + i, length, good[i] === true];
+    for (const [i, length] of lengths.entries()) yield [blocks.first + i, length, good[i] === true];
   }
 }
 
-/** All blocks in stretches that take some milliseconds. */
-function* stretchesOf(plan: Plan): Generator<BlockRange, void, void> {
+/** The blocks of `runs` in stretches that take some milliseconds. */
+function* stretchesOf(plan: Plan, runs: readonly BlockRange[]): Generator<BlockRange, void, void> {
   const largest = Math.min(BLOCK_BYTES, plan.shortChunkBytes + 1);
-  const count = Math.min(MAX_STRETCH_BLOCKS, Math.max(1, Math.floor(STRETCH_BYTES / largest)));
-  for (let first = 0; first < plan.blocks; first += count) {
-    yield { first, count: Math.min(count, plan.blocks - first) };
+  const most = Math.min(MAX_STRETCH_BLOCKS, Math.max(1, Math.floor(STRETCH_BYTES / largest)));
+  for (const { first, count } of runs) {
+    const end = first + count;
+    for (let next = first; next < end; next += most) yield { first: next, count: Math.min(most, end - next) };
   }
 }
 
@@ -140,23 +132,19 @@ function* stretchesOf(plan: Plan): Generator<BlockRange, void, void> {
  */
 async function verifyBlocks(
   file: Readable,
-  plan: Plan,
-  digests: BlockDigests,
+  digests: DigestTable,
   runs: Iterable<BlockRange>,
   signal: AbortSignal | undefined,
   judge: (block: number, length: number, good: boolean) => unknown,
 ): Promise<void> {
+  const { plan } = digests;
   for await (const { span, bytes } of readSpans(file, spansOfRuns(plan, runs), signal)) {
     const { first, count } = span.blocks;
+    let at = 0;
     for (let block = first; block < first + count; block++) {
-      const { chunk, indexInChunk, offset, length } = blockPlace(plan, block);
-      const expected = digests.get(chunk);
-      const found = bytes.subarray(offset - span.offset, offset - span.offset + length);
-      const good =
-        expected !== undefined &&
-        found.length === length &&
-        blockDigest(found).equals(digestAt(expected, indexInChunk));
-      if (judge(block, length, good) === false) return;
+      const length = blockLength(plan, block);
+      const found = bytes.subarray(at, (at += length));
+      if (judge(block, length, found.length === length && digests.isBlock(block, found)) === false) return;
     }
   }
 }
@@ -165,8 +153,9 @@ function* spansOfRuns(plan: Plan, runs: Iterable<BlockRange>): Generator<Span, v
   for (const run of runs) yield* spansOf(plan, run);
 }
 
-function* unclaimedRuns(plan: Plan, digests: BlockDigests, claimed: BitSet): Generator<BlockRange, void, void> {
-  for (const chunk of digests.keys()) yield* claimed.runs(false, blocksOfChunk(plan, chunk));
+/** Of the chunks whose digests are known. */
+function* unclaimedRuns(digests: DigestTable, claimed: BitSet): Generator<BlockRange, void, void> {
+  for (const chunks of digests.chunks.runs()) yield* claimed.runs(false, blocksOfChunks(digests.plan, chunks));
 }
 
 /** Bytes from the first to the last of a run. */

@@ -1,34 +1,97 @@
-/** What blocks that stand side by side are checked by. */
+/** Checking blocks that stand side by side: on this thread, or what another one checks them by. */
+import type { Manifest } from '../protocol/values.js';
 import type { BlockJob } from './blockjob.js';
-import { DIGEST_BYTES } from './digest.js';
-import { blockPlace, blocksOfChunk } from './plan.js';
-import type { BlockRange } from './plan.js';
+import { DIGEST_BYTES, hashInto } from './digest.js';
+import type { DigestTable } from './digesttable.js';
+import { blockLength, blockPlace, blocksOfChunk, bytesOfBlocks, chunkOfBlock } from './plan.js';
+import type { BlockRange, Plan } from './plan.js';
 import type { Subject } from './sidecar.js';
 
+/** Digests of what is being looked at: thousands a second, and never two at once. */
+const ofBlock = Buffer.alloc(DIGEST_BYTES);
+const ofChunk = Buffer.alloc(DIGEST_BYTES);
+
+/** Blocks that can be checked together, and whether they are chunks of one block each, which the manifest has the digests of. */
+interface Checkable {
+  readonly chunk: number;
+  readonly alone: boolean;
+}
+
+/** @throws RangeError when they are neither of one chunk whose digests are known nor chunks of one block each */
+function expectCheckable(plan: Plan, digests: DigestTable, { first, count }: BlockRange): Checkable {
+  const chunk = chunkOfBlock(plan, first);
+  const lastChunk = chunkOfBlock(plan, first + count - 1);
+  // Each chunk has at least one block: so many blocks in so many chunks are one each, but for the first and the last.
+  const alone = lastChunk - chunk === count - 1 && isOneBlock(plan, chunk) && isOneBlock(plan, lastChunk);
+  if (!alone && (chunk !== lastChunk || !digests.has(chunk))) throw new RangeError(`chunk ${chunk} was not learnt`);
+  return { chunk, alone };
+}
+
+function isOneBlock(plan: Plan, chunk: number): boolean {
+  return blocksOfChunk(plan, chunk).count === 1;
+}
+
 /**
- * The digests, places and lengths of blocks: of one chunk whose digests are known, or of chunks that are one block each.
- * @throws RangeError when they are neither
+ * Checks blocks of one chunk whose digests are known, or of chunks that are one block each; `bytes` are theirs, one behind another.
+ * Returns the numbers of those that are wrong. The digests of chunks of one block that are right are taken into `digests`, and `onLearnt`
+ * is told these chunks.
+ * @throws RangeError when the blocks are neither, or of another length
+ */
+export function checkBlocks(
+  { plan, manifest }: Subject,
+  digests: DigestTable,
+  blocks: BlockRange,
+  bytes: Buffer,
+  onLearnt: (chunks: BlockRange) => void,
+): number[] {
+  const { chunk: firstChunk, alone } = expectCheckable(plan, digests, blocks);
+  const { length: expectedLength } = bytesOfBlocks(plan, blocks);
+  if (bytes.length !== expectedLength) throw new RangeError(`${bytes.length} bytes are not these blocks`);
+  const wrong: number[] = [];
+  let at = 0;
+  let learnt = 0;
+  for (let i = 0; i < blocks.count; i++) {
+    const [block, chunk] = [blocks.first + i, alone ? firstChunk + i : firstChunk];
+    hashInto(bytes.subarray(at, (at += blockLength(plan, block))), ofBlock);
+    const isKnown = digests.has(chunk);
+    const isRight = isKnown ? digests.isDigest(block, ofBlock) : isOnlyDigest(manifest, chunk, ofBlock);
+    if (!isRight) wrong.push(block);
+    if (isRight && !isKnown) {
+      digests.set(chunk, ofBlock);
+      learnt += 1;
+    } else if (learnt > 0) {
+      onLearnt({ first: chunk - learnt, count: learnt });
+      learnt = 0;
+    }
+  }
+  if (learnt > 0) onLearnt({ first: firstChunk + blocks.count - learnt, count: learnt });
+  return wrong;
+}
+
+/** Whether `digest` is that of the one block of a chunk, by the chunk's. */
+function isOnlyDigest({ chunkDigests }: Manifest, chunk: number, digest: Buffer): boolean {
+  hashInto(digest, ofChunk);
+  const at = chunk * DIGEST_BYTES;
+  return chunkDigests.compare(ofChunk, 0, DIGEST_BYTES, at, at + DIGEST_BYTES) === 0;
+}
+
+/**
+ * The digests, places and lengths of such blocks, by which another thread checks them.
+ * @throws RangeError when they are neither of one chunk whose digests are known nor chunks of one block each
  */
 export function runToCheck(
   { plan, manifest }: Subject,
-  digests: ReadonlyMap<number, Buffer>,
-  { first, count }: BlockRange,
+  digests: DigestTable,
+  blocks: BlockRange,
 ): Pick<BlockJob, 'position' | 'lengths' | 'expected' | 'of'> {
-  const { chunk, indexInChunk, offset } = blockPlace(plan, first);
-  const last = blockPlace(plan, first + count - 1);
-  const lengths = Array.from({ length: count }, (_, i) => blockPlace(plan, first + i).length);
-  // Each chunk has at least one block: so many blocks in so many chunks are one each.
-  const alone = last.chunk - chunk === count - 1 && indexInChunk === 0 && isOneBlock(plan, last.chunk);
-  if (alone) {
-    const expected = manifest.chunkDigests.subarray(chunk * DIGEST_BYTES, (last.chunk + 1) * DIGEST_BYTES);
-    return { position: offset, lengths, expected, of: 'chunk' };
-  }
-  const known = digests.get(chunk);
-  if (known === undefined || last.chunk !== chunk) throw new RangeError(`chunk ${chunk} was not learnt`);
-  const expected = known.subarray(indexInChunk * DIGEST_BYTES, (last.indexInChunk + 1) * DIGEST_BYTES);
-  return { position: offset, lengths, expected, of: 'block' };
+  const { chunk, alone } = expectCheckable(plan, digests, blocks);
+  const place = { position: blockPlace(plan, blocks.first).offset, lengths: lengthsOf(plan, blocks) };
+  if (!alone) return { ...place, expected: digests.of(blocks), of: 'block' };
+  const expected = manifest.chunkDigests.subarray(chunk * DIGEST_BYTES, (chunk + blocks.count) * DIGEST_BYTES);
+  return { ...place, expected, of: 'chunk' };
 }
 
-function isOneBlock(plan: Subject['plan'], chunk: number): boolean {
-  return blocksOfChunk(plan, chunk).count === 1;
+/** Bytes of each of the blocks. */
+export function lengthsOf(plan: Plan, { first, count }: BlockRange): number[] {
+  return Array.from({ length: count }, (_, i) => blockLength(plan, first + i));
 }

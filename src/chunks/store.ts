@@ -1,4 +1,5 @@
 /** Where the bytes of a part are while they come: read and written at positions, whatever is behind it. */
+import type { BigIntStats } from 'node:fs';
 import { lstat, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,6 +25,8 @@ export interface PartStore extends Readable, Writable {
    * absent when that cannot be told.
    */
   stamp?(): Promise<string | undefined>;
+  /** Whether it is as long as what was written, and what was written to is what stands at its path. */
+  isAsWritten(): Promise<boolean>;
   /** Whether it is still at its path: a person may have removed or replaced it. */
   isInPlace(): Promise<boolean>;
   /**
@@ -41,6 +44,12 @@ export interface PartStore extends Readable, Writable {
 
 /** One file as a store; owns `file`. */
 export function fileStore(path: string, file: FileHandle, sizeBytes: number): PartStore {
+  /** What it is, unless another file is at its path. */
+  const atPath = async (): Promise<BigIntStats | undefined> => {
+    const own = await file.stat({ bigint: true });
+    const there = await lstat(path, { bigint: true }).catch(() => undefined);
+    return there?.ino === own.ino && there.dev === own.dev ? own : undefined;
+  };
   return {
     fd: file.fd,
     read: (target, start, length, position) => file.read(target, start, length, position),
@@ -56,11 +65,8 @@ export function fileStore(path: string, file: FileHandle, sizeBytes: number): Pa
       throw new ParleyError('DISK_FULL', { path, reason: 'another program replaced it or changed its length' });
     },
     stamp: () => stampOf(file),
-    isInPlace: async () => {
-      const own = await file.stat({ bigint: true });
-      const there = await lstat(path, { bigint: true }).catch(() => undefined);
-      return there?.ino === own.ino && there.dev === own.dev;
-    },
+    isAsWritten: async () => (await atPath())?.size === BigInt(sizeBytes),
+    isInPlace: async () => (await atPath()) !== undefined,
     publish: async (target, overwrite) => {
       await publish(path, target, overwrite);
       return undefined;

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { BitSet, runsOf } from '../../src/chunks/bits.js';
+import { BitSet, mergeRuns, runsOf } from '../../src/chunks/bits.js';
 
 const numbersOf = (runs: Iterable<{ first: number; count: number }>): number[] =>
   [...runs].flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i));
@@ -34,6 +34,30 @@ describe('chunks/bits', () => {
         expect(numbersOf(bits.runs(false, within))).to.deep.equal(without);
       }),
     );
+  });
+
+  it('takes runs as it takes their numbers', () => {
+    const run = fc.tuple(fc.nat(45), fc.nat(45)).map(([a, b]) => ({ first: Math.min(a, b), count: Math.abs(a - b) }));
+    fc.assert(
+      fc.property(fc.array(run, { maxLength: 4 }), (runs) => {
+        const [bits, model] = [new BitSet(45), new BitSet(45)];
+        for (const each of runs) {
+          bits.addRun(each);
+          for (const number of numbersOf([each])) model.add(number);
+        }
+        expect(bits.equals(model)).to.equal(true);
+        expect(bits.count).to.equal(model.count);
+        const filled = runs.filter(({ count }) => count > 0);
+        expect(mergeRuns(filled)).to.deep.equal([...model.runs()]);
+      }),
+    );
+    for (const beyond of [
+      { first: 44, count: 2 },
+      { first: -1, count: 2 },
+      { first: 0.5, count: 1 },
+    ]) {
+      expect(() => new BitSet(45).addRun(beyond)).to.throw(RangeError);
+    }
   });
 
   it('holds nothing beyond its size', () => {

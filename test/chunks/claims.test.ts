@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Claims, CLAIM_BYTES } from '../../src/chunks/claims.js';
-import type { SidecarLog } from '../../src/chunks/sidecar.js';
+import type { BlockRange } from '../../src/chunks/plan.js';
+import type { SidecarLog } from '../../src/chunks/sidecarlog.js';
 import { refusalOf } from './support.js';
 
 /** A file and a sidecar that write down what is asked of them, in order; each may refuse once. */
@@ -18,10 +19,14 @@ function recorder(): { claims: Claims; events: string[]; refuse: (what: 'data' |
     get dirty(): boolean {
       return dirty;
     },
-    addClaim: (runs: readonly { first: number; count: number }[]) => {
+    addClaim: (runs: readonly BlockRange[]) => {
       if (runs.length === 0) return;
       dirty = true;
-      events.push(`claims ${runs.map(({ first, count }) => `${first}+${count}`).join(' ')}`);
+      events.push(`claims ${textOf(runs)}`);
+    },
+    addDigests: (chunks: readonly BlockRange[]) => {
+      dirty = true;
+      events.push(`digests ${textOf(chunks)}`);
     },
     sync: async () => {
       await step('sidecar', 'sidecar synced');
@@ -33,10 +38,13 @@ function recorder(): { claims: Claims; events: string[]; refuse: (what: 'data' |
   return { claims, events, refuse: (what) => void refusing.add(what) };
 }
 
+const textOf = (runs: readonly BlockRange[]): string => runs.map(({ first, count }) => `${first}+${count}`).join(' ');
+const one = (first: number): BlockRange => ({ first, count: 1 });
+
 describe('chunks/claims', () => {
   it('syncs the data before it claims it, and the claim after', async () => {
     const { claims, events } = recorder();
-    for (const block of [4, 2, 3]) claims.add(block, 1);
+    for (const block of [4, 2, 3]) claims.add(one(block), 1);
     await claims.flush();
     expect(events).to.deep.equal(['data synced', 'claims 2+3', 'sidecar synced']);
     await claims.flush();
@@ -46,10 +54,10 @@ describe('chunks/claims', () => {
 
   it('leaves a block that was written during a sync to the next one', async () => {
     const { claims, events } = recorder();
-    claims.add(0, 1);
+    claims.add(one(0), 1);
     const first = claims.flush();
     await Promise.resolve();
-    claims.add(1, 1);
+    claims.add(one(1), 1);
     await first;
     expect(events).to.deep.equal(['data synced', 'claims 0+1', 'sidecar synced']);
     await claims.flush();
@@ -59,8 +67,8 @@ describe('chunks/claims', () => {
 
   it('flushes by itself when much was written', async () => {
     const { claims, events } = recorder();
-    claims.add(0, CLAIM_BYTES - 1);
-    claims.add(1, 1);
+    claims.add(one(0), CLAIM_BYTES - 1);
+    claims.add(one(1), 1);
     for (let turn = 0; turn < 100 && events.length < 3; turn++) await new Promise(setImmediate);
     expect(events[1]).to.equal('claims 0+2');
     await claims.close();
@@ -68,13 +76,13 @@ describe('chunks/claims', () => {
 
   it('claims nothing that could not be synced, says so, and claims it once it can', async () => {
     const { claims, events, refuse } = recorder();
-    claims.add(0, 1);
+    claims.add(one(0), 1);
     refuse('data');
     const error = await refusalOf(claims.flush());
     expect(error.code).to.equal('DISK_FULL');
     expect(error.message).to.contain('/f.part').and.to.contain('the disk is full');
     expect(events).to.deep.equal([]);
-    claims.add(1, 1);
+    claims.add(one(1), 1);
     await claims.flush();
     expect(events).to.deep.equal(['data synced', 'claims 0+2', 'sidecar synced']);
     await claims.close();
@@ -82,11 +90,46 @@ describe('chunks/claims', () => {
 
   it('tries a claim again that could not be written', async () => {
     const { claims, events, refuse } = recorder();
-    claims.add(0, 1);
+    claims.add(one(0), 1);
     refuse('sidecar');
     expect((await refusalOf(claims.flush())).code).to.equal('DISK_FULL');
     await claims.flush();
     expect(events).to.deep.equal(['data synced', 'claims 0+1', 'sidecar synced']);
+    await claims.close();
+  });
+
+  it('claims runs that touch as one', async () => {
+    const { claims, events } = recorder();
+    for (const first of [64, 0, 128]) claims.add({ first, count: 64 }, 1);
+    claims.add({ first: 300, count: 5 }, 1);
+    await claims.flush();
+    expect(events[1]).to.equal('claims 0+192 300+5');
+    await claims.close();
+  });
+
+  it('notes the digests of chunks of one block together, those of larger ones at once, and all before a claim', async () => {
+    const { claims, events } = recorder();
+    claims.addDigests({ first: 7, count: 1 }, 2);
+    expect(events).to.deep.equal(['digests 7+1']);
+    claims.addDigests(one(2), 1);
+    claims.addDigests(one(1), 1);
+    expect(events).to.have.lengthOf(1);
+    claims.addDigests({ first: 100, count: 64 }, 64);
+    expect(events[1]).to.equal('digests 1+2 100+64');
+    claims.addDigests(one(9), 1);
+    claims.add(one(9), 1);
+    await claims.flush();
+    expect(events.slice(2)).to.deep.equal(['data synced', 'digests 9+1', 'claims 9+1', 'sidecar synced']);
+    await claims.close();
+  });
+
+  it('remembers that what was written could not be synced', async () => {
+    const { claims, refuse } = recorder();
+    claims.add(one(0), 1);
+    refuse('data');
+    await refusalOf(claims.flush());
+    await claims.flush();
+    expect(claims.wasRefused).to.equal(true);
     await claims.close();
   });
 });

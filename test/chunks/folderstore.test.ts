@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { buildFolderManifest } from '../../src/chunks/folder.js';
 import type { BuiltFolder } from '../../src/chunks/folder.js';
 import { FolderSource } from '../../src/chunks/folder.js';
+import { FRESH_MS } from '../../src/chunks/freshblocks.js';
 import { IndexPart } from '../../src/chunks/indexpart.js';
 import { openPart } from '../../src/chunks/part.js';
 import type { Part } from '../../src/chunks/part.js';
@@ -142,15 +143,32 @@ describe('chunks/folderstore', () => {
   });
 
   it('finds a byte that was spoilt on disk before it has its name', async () => {
-    const part = await open();
-    await fetchInto(part, part.missing());
-    writeFileSync(join(at('t.part'), 'b', 'ü.txt'), bytesOf(1000, 9));
-    expect((await refusalOf(part.finish())).code).to.equal('HASH_MISMATCH');
-    expect(part.missing()).to.have.length(1);
-    await fetchInto(part, part.missing());
-    await part.finish();
-    await part.close();
-    expect(listTree(at('t'))).to.deep.equal(listTree(at('f')));
+    const spoilt = join(at('t.part'), 'b', 'ü.txt');
+    let ms = 0;
+    const ways = [
+      // In place, after a pause; cut short; by another file in its place.
+      () => {
+        writeFileSync(spoilt, bytesOf(1000, 9));
+        ms += FRESH_MS + 1;
+      },
+      () => writeFileSync(spoilt, bytesOf(999, 2)),
+      () => {
+        writeFileSync(at('other'), bytesOf(1000, 9));
+        renameSync(at('other'), spoilt);
+      },
+    ];
+    for (const spoil of ways) {
+      const part = await open({ now: () => ms });
+      await fetchInto(part, part.missing());
+      spoil();
+      expect((await refusalOf(part.finish())).code).to.equal('HASH_MISMATCH');
+      expect(part.missing()).to.have.length(1);
+      await fetchInto(part, part.missing());
+      await part.finish();
+      await part.close();
+      expect(listTree(at('t'))).to.deep.equal(listTree(at('f')));
+      rmSync(at('t'), { recursive: true });
+    }
   });
 
   it('writes through no link, and into no folder of somebody else', async () => {

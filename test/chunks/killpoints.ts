@@ -1,6 +1,7 @@
 /** Kills, cuts and flips of a `.part` and its sidecar, at random and the same for the same seed (R26). */
 import { appendFile, copyFile, mkdir, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { FRESH_MS } from '../../src/chunks/freshblocks.js';
 import { openPart } from '../../src/chunks/part.js';
 import type { Part } from '../../src/chunks/part.js';
 import { ParleyError } from '../../src/protocol/errors.js';
@@ -30,7 +31,7 @@ const SAMPLES = [
 
 /**
  * Fetches into a part, copies its files as a kill at that moment would leave them, damages the copies, resumes from these, and
- * damages once more before the end.
+ * damages once more before the end, after a pause.
  * @throws Error when a wrong byte was accepted, or a good block not
  */
 export async function runKillPoints(folder: string, runs: number, seed: number): Promise<KillPoints> {
@@ -67,9 +68,11 @@ async function once(folder: string, sample: Sample, random: Random, result: Kill
   await killed.close();
 
   const damaged = await damage(copy, random);
-  const part = await openPart({ target: copy, manifest }).catch((error: unknown) => {
+  const clock = { ms: 0 };
+  const options = { target: copy, manifest, now: () => clock.ms };
+  const part = await openPart(options).catch((error: unknown) => {
     if (error instanceof ParleyError && error.code === 'TARGET_EXISTS' && damaged === 'no sidecar')
-      return openPart({ target: copy, manifest, overwrite: true });
+      return openPart({ ...options, overwrite: true });
     throw error;
   });
   try {
@@ -80,7 +83,7 @@ async function once(folder: string, sample: Sample, random: Random, result: Kill
     if (damaged === 'nothing' && held < flushed) fail('a good block is fetched again');
     result.resumedBlocks += held;
     result.refetchedBlocks += atKill.length - held;
-    if (await finishDamaged(part, sample, random)) result.caughtAtFinish += 1;
+    if (await finishDamaged(part, sample, random, clock)) result.caughtAtFinish += 1;
   } finally {
     await part.close();
   }
@@ -88,13 +91,14 @@ async function once(folder: string, sample: Sample, random: Random, result: Kill
 }
 
 /** Fetches the rest, damages the file while it is open, and finishes; returns whether damage was found then. */
-async function finishDamaged(part: Part, sample: Sample, random: Random): Promise<boolean> {
+async function finishDamaged(part: Part, sample: Sample, random: Random, clock: { ms: number }): Promise<boolean> {
   const { path } = part;
   const flip = random(2) === 0 && sample.bytes.length > 0;
   const rest = part.missing();
   const before = random(rest.length + 1);
   await fetchInto(part, sample, rest.slice(0, before));
   const { size } = await stat(path);
+  clock.ms += FRESH_MS + 1;
   if (flip && size > 0) await flipByte(path, random(size), random);
   await fetchInto(part, sample);
   let found = false;

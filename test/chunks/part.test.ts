@@ -121,6 +121,35 @@ describe('chunks/part', () => {
     await part.close();
   });
 
+  it('checks blocks, and writes nothing by it', async () => {
+    const many = sampleOf(bytesOf(300_000), 101);
+    const part = await openPart({ target: at('f'), manifest: many.manifest });
+    const bytes = Buffer.from(many.bytes);
+    bytes.writeUInt8(bytes.readUInt8(299_999) ^ 1, 299_999);
+    const all = { first: 0, count: 101 };
+    expect(part.check(all, bytes)).to.deep.equal([100]);
+    expect(part.heldBytes).to.equal(0);
+    expect((await stat(part.path)).size).to.equal(0);
+    expect(part.blockDigests(99)).to.deep.equal(many.digests(99));
+    expect(() => part.writeNow(0, many.bytes, 101)).to.throw('not learnt');
+    const { length } = many.block(100);
+    expect(part.writeNow(0, many.bytes.subarray(0, 300_000 - length), 100)).to.equal(true);
+    expect(part.missing()).to.deep.equal([100]);
+    await part.close();
+    expect(() => part.check(all, bytes))
+      .to.throw()
+      .with.property('code', 'CANCELLED');
+    const again = await openPart({ target: at('f'), manifest: many.manifest });
+    expect(again.missing()).to.deep.equal([100]);
+    expect(again.blockDigests(7)).to.deep.equal(many.digests(7));
+    expect(again.blockDigests(100)).to.equal(undefined);
+    expect(again.check({ first: 100, count: 1 }, many.block(100))).to.deep.equal([]);
+    await again.write(100, many.block(100));
+    await again.finish();
+    await again.close();
+    expect((await readFile(at('f'))).equals(many.bytes)).to.equal(true);
+  });
+
   it('takes no digests that are not of the manifest, no block without, and no manifest that contradicts itself', async () => {
     const part = await openPart({ target: at('f'), manifest });
     expect(() => part.learn(0, sample.digests(1))).to.throw('not the registered ones');

@@ -1,9 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import {
+  blockLength,
   blockNumber,
   blockPlace,
   blocksOfChunk,
+  blocksOfChunks,
   chunkOfBlock,
   chunkRange,
   planChunks,
@@ -152,5 +154,24 @@ describe('chunks/plan', () => {
       expect(() => blockPlace(plan, index)).to.throw(RangeError);
       expect(() => blockNumber(plan, 0, index)).to.throw(RangeError);
     }
+  });
+
+  it('tells the length of a block as its place does, and the blocks of a run of chunks', () => {
+    fc.assert(
+      fc.property(sizeAndChunks(MAX_FILE_BYTES), fc.nat(), fc.nat(), ([size, chunks], a, b) => {
+        const plan = planChunks(size, chunks);
+        for (const block of plan.blocks === 0 ? [] : [0, a % plan.blocks, plan.blocks - 1]) {
+          expect(blockLength(plan, block)).to.equal(blockPlace(plan, block).length);
+        }
+        const [first, last] = [a % chunks, b % chunks].sort((x, y) => x - y) as [number, number];
+        const ofAll = Array.from({ length: last - first + 1 }, (_, i) => blocksOfChunk(plan, first + i));
+        expect(blocksOfChunks(plan, { first, count: last - first + 1 })).to.deep.equal({
+          first: ofAll[0]?.first,
+          count: ofAll.reduce((sum, { count }) => sum + count, 0),
+        });
+      }),
+    );
+    expect(() => blockLength(planChunks(10, 1), 1)).to.throw(RangeError);
+    expect(() => blockLength(planChunks(0, 1), 0)).to.throw(RangeError);
   });
 });

@@ -1,6 +1,7 @@
 import { rename, readFile, open } from 'node:fs/promises';
 import { expect } from 'chai';
 import { BlockThread, blockThreadFor, THREAD_FROM_BYTES } from '../../src/chunks/blockthread.js';
+import { FRESH_MS } from '../../src/chunks/freshblocks.js';
 import { openPart } from '../../src/chunks/part.js';
 import type { Part } from '../../src/chunks/part.js';
 import { bytesOfBlocks } from '../../src/chunks/plan.js';
@@ -69,13 +70,15 @@ describe('chunks/part, with a thread for its blocks', () => {
   });
 
   it('finds what was spoilt on disk, wherever it is, and takes that again', async () => {
-    const part = await openPart({ target: at('f'), manifest: few.manifest, thread });
+    let ms = 0;
+    const part = await openPart({ target: at('f'), manifest: few.manifest, thread, now: () => ms });
     for (const chunk of [0, 1]) part.learn(chunk, few.digests(chunk));
     await takeAll(part, few, 1);
     const other = await open(part.path, 'r+');
     for (const place of [3, bytes.length - 1])
       await other.write(Buffer.from([~bytes.readUInt8(place) & 0xff]), 0, 1, place);
     await other.close();
+    ms += FRESH_MS + 1;
     expect((await refusalOf(part.finish())).code).to.equal('HASH_MISMATCH');
     expect(part.missing()).to.deep.equal([0, few.plan.blocks - 1]);
     await takeAll(part, few, 1);
