@@ -11,6 +11,7 @@ import type { Credentials } from './credentials.js';
 import { dialAgent } from './dial.js';
 import { startAgent } from './launch.js';
 import type { Settings } from './settings.js';
+import { applyLimitFlags } from './uploadlimits.js';
 
 /** How often a password may be typed. */
 const PASSWORD_TRIES = 3;
@@ -34,12 +35,16 @@ export async function openFace(context: FaceContext): Promise<Face> {
   const { settings, signal } = context;
   const connection = await dialAgent(settings.home);
   if (connection === undefined) return logIn(context);
-  // The common case asks nothing: whether the agent is logged in shows with the command itself.
-  if (settings.user === undefined && !settings.serverGiven) return { connection, user: undefined };
   try {
+    // The common case asks nothing: whether the agent is logged in shows with the command itself.
+    if (settings.user === undefined && !settings.serverGiven) {
+      await applyLimitFlags(connection, context);
+      return { connection, user: undefined };
+    }
     const status = await connection.call(agentCommands.status, {}, { signal });
     if (status.user !== null) {
       checkSame(status, settings);
+      await applyLimitFlags(connection, context);
       return { connection, user: status.user };
     }
   } catch (thrown) {
@@ -106,10 +111,8 @@ export async function logIn(context: FaceContext): Promise<LoggedInFace> {
   }
 }
 
-async function tryLogIn(
-  { user, password }: Credentials,
-  { settings, signal, notice }: FaceContext,
-): Promise<LoggedInFace> {
+async function tryLogIn({ user, password }: Credentials, context: FaceContext): Promise<LoggedInFace> {
+  const { settings, signal, notice } = context;
   const { server, fingerprint } = settings;
   const { connection, pid } = await startAgent(settings, signal);
   const params = { server, user, password, ...(fingerprint === undefined ? {} : { fingerprint }) };
@@ -125,7 +128,8 @@ async function tryLogIn(
     const result = await connection
       .call(agentCommands.login, params, { signal, onEvent, deadlineMs: Infinity })
       .catch((thrown: unknown) => loggedInBy(connection, { ...settings, user, serverGiven: true }, thrown, signal));
-    if (pid !== undefined) notice(`started an agent for ${result.user} at ${server} (pid ${pid})`);
+    if (pid === undefined) await applyLimitFlags(connection, context);
+    else notice(`started an agent for ${result.user} at ${server} (pid ${pid})`);
     return { connection, user: result.user };
   } catch (thrown) {
     // An interrupted login may still succeed; an agent that another started, or logged in, is left alone.

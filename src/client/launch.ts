@@ -110,8 +110,8 @@ function spawnAgent({ home, listen, uploadLimit, uploadLimitPerLink, verbose }: 
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   const words = ['agent', '--background', '--json', '--home', home];
   if (listen !== undefined) words.push('--listen', listen);
-  if (uploadLimit !== undefined) words.push('--upload-limit', String(uploadLimit));
-  if (uploadLimitPerLink !== undefined) words.push('--upload-limit-per-link', String(uploadLimitPerLink));
+  if (uploadLimit !== undefined) words.push('--upload-limit', rateWord(uploadLimit));
+  if (uploadLimitPerLink !== undefined) words.push('--upload-limit-per-link', rateWord(uploadLimitPerLink));
   if (verbose) words.push('--verbose');
   return spawn(process.execPath, [...AGENT_FLAGS, main, ...words], {
     cwd: parse(home).root,
@@ -121,6 +121,8 @@ function spawnAgent({ home, listen, uploadLimit, uploadLimitPerLink, verbose }: 
     windowsHide: true,
   });
 }
+
+const rateWord = (rate: number): string => (rate === Infinity ? 'none' : String(rate));
 
 const complaintSchema = z.object({ error: z.object({ code: z.string(), message: z.string() }).loose() });
 

@@ -67,7 +67,7 @@ export const SETTINGS = {
     flags: '--upload-limit <rate>',
     environment: 'PARLEY_UPLOAD_LIMIT',
     config: 'uploadLimit',
-    says: 'bytes a second of what others fetch from here, in equal shares, as 500K or 2.5M (K, M and G stand for 1024, 1024² and 1024³); taken when the agent starts',
+    says: 'bytes a second of what others fetch from here, in equal shares, as 500K or 2.5M (K, M and G stand for 1024, 1024² and 1024³), or none; taken when the agent starts, and as an option also by one that runs, at once',
     standard: 'none',
   },
   uploadLimitPerLink: {
@@ -137,9 +137,11 @@ export interface Settings {
   /** Absolute. */
   readonly home: string;
   readonly listen: string | undefined;
-  /** Bytes a second that the agent sends of files; to all together, and over each link. */
+  /** Bytes a second that a new agent sends of files, to all together and over each link; Infinity for none. */
   readonly uploadLimit: number | undefined;
   readonly uploadLimitPerLink: number | undefined;
+  /** Those given by flags, which hold for an agent that runs, too: what was said in passing is not undone by what is written down. */
+  readonly limitFlags: { readonly upload: number | undefined; readonly uploadPerLink: number | undefined };
   readonly fingerprint: KeyFingerprint | undefined;
   readonly color: ColorMode;
   readonly bell: boolean;
@@ -164,6 +166,7 @@ export function loadSettings(flags: Flags, environment: Environment, cwd: string
   const server = find('server');
   const listen = find('listen');
   const fingerprint = find('serverFingerprint');
+  const flagged = (name: TextSetting): Given | undefined => given(name, flags, {});
   return {
     server: server === undefined ? DEFAULT_SERVER : checkAddress(server),
     serverGiven: server !== undefined,
@@ -173,6 +176,10 @@ export function loadSettings(flags: Flags, environment: Environment, cwd: string
     listen: listen === undefined ? undefined : checkAddress(listen),
     uploadLimit: checkRate(find('uploadLimit')),
     uploadLimitPerLink: checkRate(find('uploadLimitPerLink')),
+    limitFlags: {
+      upload: checkRate(flagged('uploadLimit')),
+      uploadPerLink: checkRate(flagged('uploadLimitPerLink')),
+    },
     fingerprint: fingerprint === undefined ? undefined : checkFingerprint(fingerprint),
     color: checkColor(find('color')),
     bell: isOn('bell', flags, environment, file),

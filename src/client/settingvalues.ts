@@ -28,12 +28,14 @@ export function checkAddress({ value, from }: Given): string {
   }
 }
 
+/** Bytes a second; Infinity for `none`. */
 export function checkRate(given: Given | undefined): number | undefined {
   if (given === undefined) return undefined;
+  if (given.value.toLowerCase() === 'none') return Infinity;
   const rate = parseRate(given.value);
   if (rate !== undefined) return rate;
   throw new ParleyError('USAGE', {
-    reason: `${given.from}: the rate must be bytes a second like 500K or 2.5M, not '${given.value}'`,
+    reason: `${given.from}: the rate must be bytes a second like 500K or 2.5M, or none, not '${given.value}'`,
   });
 }
 

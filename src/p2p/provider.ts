@@ -37,12 +37,14 @@ const transferCommands = { blockDigests, fetchBlock, queue, watchHeld } as const
 
 export interface ProviderOptions {
   readonly shares: Shares;
-  /** Bytes a second to all peers together; no limit when absent. */
+  /** Bytes a second to all peers together; no limit when absent or Infinity. */
   readonly limitRate?: number | undefined;
-  /** Bytes a second over one link; no limit when absent. */
+  /** Bytes a second over one link; no limit when absent or Infinity. */
   readonly linkLimitRate?: number | undefined;
   readonly clock?: Clock;
 }
+
+export type UploadLimits = Pick<ProviderOptions, 'limitRate' | 'linkLimitRate'>;
 
 /** What is being sent to one user of one file. */
 export interface Upload {
@@ -56,8 +58,9 @@ export interface Upload {
 export class Provider {
   readonly #shares: Shares;
   readonly #clock: Clock;
-  readonly #limit: RateLimit | undefined;
-  readonly #linkLimitRate: number | undefined;
+  readonly #limit: RateLimit;
+  #linkLimitRate: number;
+  readonly #links = new Set<Context>();
   readonly #watch: HeldWatch;
   readonly #slots = new Slots({
     total: SERVED_AT_ONCE,
@@ -71,19 +74,33 @@ export class Provider {
   constructor(options: ProviderOptions) {
     this.#shares = options.shares;
     this.#clock = options.clock ?? systemClock;
-    this.#limit = this.#limitOf(options.limitRate);
-    this.#linkLimitRate = options.linkLimitRate;
+    this.#limit = new RateLimit(options.limitRate ?? Infinity, this.#clock);
+    this.#linkLimitRate = options.linkLimitRate ?? Infinity;
     this.#watch = new HeldWatch(options.shares, this.#clock);
   }
 
   /** Answers `user` on a transfer link until it closes. */
   serve(user: string, connection: Connection): void {
-    const limit = this.#limitOf(this.#linkLimitRate);
+    const limit = new RateLimit(this.#linkLimitRate, this.#clock);
     const context: Context = { user, connection, limit, paced: new InTurn() };
+    this.#links.add(context);
+    void connection.closed.then(() => this.#links.delete(context));
     connection.serve(transferCommands, (spec, params, call) => {
       const handler = this.#handlers[spec.name as keyof typeof transferCommands];
       return Promise.resolve(handler(params as never, context, call));
     });
+  }
+
+  /** Infinity: none. */
+  get limits(): Required<UploadLimits> {
+    return { limitRate: this.#limit.bytesPerSecond, linkLimitRate: this.#linkLimitRate };
+  }
+
+  /** Limits that hold from now on, also for what is being sent; what is not given stays as it is. */
+  setLimits({ limitRate = this.#limit.bytesPerSecond, linkLimitRate = this.#linkLimitRate }: UploadLimits): void {
+    this.#limit.bytesPerSecond = limitRate;
+    this.#linkLimitRate = linkLimitRate;
+    for (const { limit } of this.#links) limit.bytesPerSecond = linkLimitRate;
   }
 
   /** What was sent within the last seconds. */
@@ -102,7 +119,7 @@ export class Provider {
   readonly #handlers: Handlers<typeof transferCommands, Context> = {
     queue: (_params, { user, limit }) => {
       const ahead = this.#slots.ahead(user);
-      const isLimited = [this.#limit, limit].some((each) => each?.isHolding === true);
+      const isLimited = this.#limit.isHolding || limit.isHolding;
       return { ...(ahead === undefined ? {} : { ahead }), isLimited };
     },
     watchHeld: ({ root }, { connection }, call) => this.#watch.tell(root, connection, call),
@@ -173,23 +190,19 @@ export class Provider {
 
   /** Bytes that leave at once. */
   #pieceBytes({ limit }: Context): number {
-    const rate = Math.min(this.#limit?.bytesPerSecond ?? Infinity, limit?.bytesPerSecond ?? Infinity);
+    const rate = Math.min(this.#limit.bytesPerSecond, limit.bytesPerSecond);
     return Math.max(LEAST_PIECE_BYTES, Math.floor((rate * PIECE_MS) / 1000));
   }
 
   /** @throws ParleyError CANCELLED */
   async #mayGo(bytes: number, { user, limit }: Context, signal: AbortSignal): Promise<void> {
-    await limit?.take(bytes, signal);
+    await limit.take(bytes, signal);
     try {
-      await this.#limit?.take(bytes, signal, nameKey(user));
+      await this.#limit.take(bytes, signal, nameKey(user));
     } catch (thrown) {
-      limit?.refund(bytes);
+      limit.refund(bytes);
       throw thrown;
     }
-  }
-
-  #limitOf(bytesPerSecond: number | undefined): RateLimit | undefined {
-    return bytesPerSecond === undefined ? undefined : new RateLimit(bytesPerSecond, this.#clock);
   }
 
   #note(user: string, share: Share, bytes: number): void {
@@ -205,7 +218,7 @@ interface Context {
   readonly user: string;
   readonly connection: Connection;
   /** Of this link alone. */
-  readonly limit: RateLimit | undefined;
+  readonly limit: RateLimit;
   /** Blocks that leave in pieces leave one after the other: the first is there sooner, and the last no later. */
   readonly paced: InTurn;
 }

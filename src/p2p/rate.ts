@@ -65,7 +65,7 @@ interface Line {
  * After a pause at most one second's worth goes at once. What gives up waiting has taken nothing.
  */
 export class RateLimit {
-  readonly bytesPerSecond: number;
+  #bytesPerSecond: number;
   readonly #clock: Clock;
   /** By user: who waits, or had more than those who wait. */
   readonly #lines = new Map<string, Line>();
@@ -75,10 +75,25 @@ export class RateLimit {
   #paidAt: number;
   #cancelTimer: () => void = () => undefined;
 
+  /** `bytesPerSecond`: Infinity lets everything through. */
   constructor(bytesPerSecond: number, clock: Clock) {
-    this.bytesPerSecond = bytesPerSecond;
+    this.#bytesPerSecond = bytesPerSecond;
     this.#clock = clock;
     this.#paidAt = clock.monotonicMs();
+  }
+
+  get bytesPerSecond(): number {
+    return this.#bytesPerSecond;
+  }
+
+  /** What went already is paid for at the new rate, too; what was not used of the old one is not caught up with. */
+  set bytesPerSecond(bytesPerSecond: number) {
+    const now = this.#clock.monotonicMs();
+    const owedMs = this.#paidAt - now;
+    // Nothing is owed at an infinite rate: no infinity is ever multiplied.
+    this.#paidAt = owedMs > 0 ? now + (owedMs * this.#bytesPerSecond) / bytesPerSecond : now;
+    this.#bytesPerSecond = bytesPerSecond;
+    this.#letThrough();
   }
 
   /** Whether something waits, or would have to. */
@@ -89,6 +104,7 @@ export class RateLimit {
   /** Resolves when so many bytes of this user may go. @throws ParleyError CANCELLED */
   async take(bytes: number, signal?: AbortSignal, user = ''): Promise<void> {
     if (signal?.aborted === true) throw new ParleyError('CANCELLED');
+    if (this.#bytesPerSecond === Infinity) return;
     const line = this.#lineOf(user);
     await new Promise<void>((resolve, reject) => {
       const stop = (): void => {
@@ -149,6 +165,6 @@ export class RateLimit {
   }
 
   #costMs(bytes: number): number {
-    return (bytes * 1000) / this.bytesPerSecond;
+    return (bytes * 1000) / this.#bytesPerSecond;
   }
 }

@@ -93,6 +93,28 @@ describe('client, one command', () => {
     }
   });
 
+  it('has the running agent take limits of uploads that are given with a command, and says what that changed', async () => {
+    agent.handlers['limits'] = () => ({ upload: null, uploadPerLink: 2048 });
+    const both = await run('whoelse', '--upload-limit', '1.5M', '--upload-limit-per-link', 'none');
+    expect(both).to.deep.equal({
+      code: 0,
+      stdout: 'bob\ncarol\n',
+      stderr:
+        'upload limit of the running agent: 1.5 MiB/s from now on, none before\n' +
+        'upload limit per link of the running agent: none from now on, 2.0 KiB/s before\n',
+    });
+    // With a user the agent is asked whose it is first.
+    const same = await run('whoelse', '--user', 'alice', '--upload-limit-per-link', '2K');
+    expect(same).to.deep.equal({ code: 0, stdout: 'bob\ncarol\n', stderr: '' });
+    expect((await run('whoelse', '--user', 'bob', '--upload-limit', '2K')).code).to.equal(4);
+    expect(agent.callsOf('limits')).to.deep.equal([
+      { upload: 1.5 * 1024 * 1024, uploadPerLink: null },
+      { uploadPerLink: 2048 },
+    ]);
+    await runClient(agent.home, ['whoelse'], { env: { PARLEY_UPLOAD_LIMIT: '1M' } });
+    expect(agent.callsOf('limits')).to.have.length(2);
+  });
+
   it('refuses wrong usage before it looks for an agent', async () => {
     const nowhere = join(agent.home, 'nowhere');
     const outcomes = await Promise.all(

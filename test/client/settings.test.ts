@@ -51,6 +51,17 @@ describe('client/settings', () => {
     const environment = { PARLEY_UPLOAD_LIMIT: '2.5M' };
     expect(loadSettings({ home }, environment, '/').uploadLimit).to.equal(2.5 * 1024 * 1024);
     expect(loadSettings({ home, uploadLimit: '3G/s' }, environment, '/').uploadLimit).to.equal(3 * 1024 ** 3);
+    expect(loadSettings({ home, uploadLimit: 'None' }, environment, '/').uploadLimit).to.equal(Infinity);
+    // Only what is said with a command holds for an agent that runs.
+    expect(loadSettings({ home }, environment, '/').limitFlags).to.deep.equal({
+      upload: undefined,
+      uploadPerLink: undefined,
+    });
+    const flags = { uploadLimit: 'none', uploadLimitPerLink: '3K' };
+    expect(loadSettings({ home, ...flags }, environment, '/').limitFlags).to.deep.equal({
+      upload: Infinity,
+      uploadPerLink: 3 * 1024,
+    });
     for (const rate of ['0', '-1', 'fast', '1T', '', '99999999999G']) {
       expect(reason(() => loadSettings({ home, uploadLimit: rate }, {}, '/'))).to.contain('--upload-limit');
     }

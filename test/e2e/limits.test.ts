@@ -84,6 +84,25 @@ describe('limits of rates', function () {
     expect([arrived(bob, 'bob.bin'), arrived(carol, 'carol.bin')]).to.deep.equal([true, true]);
   });
 
+  it('an option given while the agent runs holds at once, also for what is being sent', async () => {
+    await begin({});
+    const [alice, bob] = people as [Person, Person];
+    await bob.ok('login');
+    const slowly = await alice.run('status', '--upload-limit', '200K', '--upload-limit-per-link', '100K');
+    expect(slowly.stderr).to.include('upload limit of the running agent: 200 KiB/s from now on, none before');
+    expect(slowly.stderr).to.include('upload limit per link of the running agent: 100 KiB/s from now on, none before');
+    // At this rate it would take a minute.
+    const took = await seconds(async () => {
+      const fetching = bob.ok('download', 'bob.bin');
+      expect(await reasonIn(bob, 'bob.bin', 'RATE_LIMIT', fetching)).to.include({ user: 'alice' });
+      const freed = await alice.run('status', '--upload-limit', 'none', '--upload-limit-per-link', 'none');
+      expect(freed.stderr).to.include('upload limit of the running agent: none from now on, 200 KiB/s before');
+      await fetching;
+    });
+    expect(took).to.be.below(20);
+    expect(arrived(bob, 'bob.bin')).to.equal(true);
+  });
+
   it('--upload-limit-per-link holds for each link, --limit-rate for one download', async () => {
     await begin({ PARLEY_UPLOAD_LIMIT_PER_LINK: `${LIMIT}M` });
     const [, bob, carol] = people as [Person, Person, Person];

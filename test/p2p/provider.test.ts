@@ -335,6 +335,35 @@ describe('p2p/provider', () => {
       connection.destroy();
     });
 
+    it('takes other limits at once, also in the middle of a block', async () => {
+      const file = makeFile(3 * MIB, 1);
+      const share = shareOf(file, holder('alice', [0]));
+      const provider = new Provider({ shares: { find: () => share }, limitRate: RATE, clock });
+      const link = connectTo(file, holder('alice', []), (end) => provider.serve('bob', end));
+      const { root } = file.manifest;
+      const answers = range(3).map((block) =>
+        askBlock(link.connection, { root, chunk: 0, block }, Buffer.alloc(MIB), never),
+      );
+      const cameIn = async (tenths: number): Promise<number> => {
+        const before = link.bytesReceived();
+        await steps(tenths);
+        return link.bytesReceived() - before;
+      };
+      expect(await cameIn(30)).to.be.within(3 * RATE - 20_000, 3 * RATE + 40_000);
+      provider.setLimits({ limitRate: 2 * RATE });
+      expect(provider.limits).to.deep.equal({ limitRate: 2 * RATE, linkLimitRate: Infinity });
+      expect(await cameIn(30)).to.be.within(6 * RATE - 40_000, 6 * RATE + 40_000);
+      provider.setLimits({ linkLimitRate: RATE / 2 });
+      expect(provider.limits).to.deep.equal({ limitRate: 2 * RATE, linkLimitRate: RATE / 2 });
+      expect(await cameIn(30)).to.be.within(1.5 * RATE - 20_000, 1.5 * RATE + 40_000);
+      provider.setLimits({ limitRate: Infinity, linkLimitRate: Infinity });
+      expect(await cameIn(2)).to.be.above(1.5 * MIB);
+      for (const [at, answer] of (await Promise.all(answers)).entries()) {
+        expect(answer).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(at * MIB, (at + 1) * MIB) });
+      }
+      link.connection.destroy();
+    });
+
     it('has a slot for others while one asks for much, and refuses what would wait too long', async () => {
       const file = makeFile(MIB, 1);
       const share = shareOf(file, holder('alice', [0]));

@@ -91,6 +91,33 @@ describe('p2p/rate', () => {
     expect(gone).to.have.lengthOf(2);
   });
 
+  it('takes another rate at once: what went already is paid for at it, and what waits goes by it', async () => {
+    const all = [take(10_000), take(100), take(100)];
+    await clock.advance(0);
+    await clock.advance(5_000);
+    // 5,000 of the first are still to be paid for.
+    limit.bytesPerSecond = 10_000;
+    await clock.advance(1_000);
+    expect(gone).to.deep.equal([' 10000 @0', ' 100 @5500', ' 100 @5510']);
+    await Promise.all(all);
+  });
+
+  it('lets all through while there is no limit, and holds nothing of it against a later one', async () => {
+    const waiting = [take(50_000), take(50_000), take(50_000)];
+    await clock.advance(0);
+    await clock.advance(100);
+    limit.bytesPerSecond = Infinity;
+    waiting.push(take(1e9));
+    await clock.advance(0);
+    expect(gone.slice(1)).to.have.members([' 50000 @100', ' 50000 @100', ' 1000000000 @100']);
+    expect(limit.isHolding).to.equal(false);
+    limit.bytesPerSecond = 1_000;
+    waiting.push(take(2_000), take(1));
+    await clock.advance(10_000);
+    expect(gone.slice(-1)).to.deep.equal([' 1 @2100']);
+    await Promise.all(waiting);
+  });
+
   it('measures what came over the last seconds', async () => {
     const meter = new RateMeter(clock);
     for (let i = 0; i < 40; i += 1) {

@@ -1,4 +1,4 @@
-/** Handlers about files and folders: register, seed, download, transfers, why. */
+/** Handlers about files and folders: register, seed, download, transfers, why, limits. */
 import { basename } from 'node:path';
 import { fileIdentity } from '../../chunks/files.js';
 import { buildFolderManifest, prepareFolder } from '../../chunks/folder.js';
@@ -7,11 +7,12 @@ import { countsOf, isDirectory } from './folders.js';
 import { buildManifest } from '../../chunks/manifest.js';
 import type { BuiltManifest } from '../../chunks/manifest.js';
 import type { Clock } from '../../protocol/clock.js';
-import type { IncomingCall, ResultIn } from '../../protocol/command.js';
+import type { IncomingCall, ParamsOf, ResultIn } from '../../protocol/command.js';
 import type { agentCommands } from '../../protocol/commands/agent.js';
 import { serverCommands } from '../../protocol/commands/server.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import { checkChunkCount, parseFileName } from '../../protocol/values.js';
+import type { Provider } from '../../p2p/provider.js';
 import type { Downloads } from './downloads.js';
 import type { HandlersOf } from './handlers.js';
 import type { Library } from './library.js';
@@ -31,9 +32,12 @@ export interface FileParts extends WhyParts {
   readonly library: Library;
   readonly downloads: Downloads;
   readonly transfers: Transfers;
+  readonly provider: Pick<Provider, 'limits' | 'setLimits'>;
 }
 
-export function fileHandlers(parts: FileParts): HandlersOf<'register' | 'seed' | 'download' | 'transfers' | 'why'> {
+type FileCommand = 'register' | 'seed' | 'download' | 'transfers' | 'why' | 'limits';
+
+export function fileHandlers(parts: FileParts): HandlersOf<FileCommand> {
   return {
     register: ({ path, chunks }, _context, call) => register(path, chunks, call, parts),
     seed: ({ path }, _context, call) => seed(path, call, parts),
@@ -43,7 +47,20 @@ export function fileHandlers(parts: FileParts): HandlersOf<'register' | 'seed' |
     },
     transfers: () => ({ transfers: parts.transfers.list() }),
     why: ({ file }) => why(file, parts),
+    limits: (params) => setLimits(params, parts),
   };
+}
+
+/** In JSON null stands for no limit, which is Infinity here. */
+function setLimits(
+  { upload, uploadPerLink }: ParamsOf<typeof agentCommands.limits>,
+  { provider }: FileParts,
+): ResultIn<typeof agentCommands.limits> {
+  const { limitRate, linkLimitRate } = provider.limits;
+  const rateOf = (rate: number | null | undefined): number | undefined => (rate === null ? Infinity : rate);
+  provider.setLimits({ limitRate: rateOf(upload), linkLimitRate: rateOf(uploadPerLink) });
+  const orNull = (rate: number | undefined): number | null => (rate === undefined || rate === Infinity ? null : rate);
+  return { upload: orNull(limitRate), uploadPerLink: orNull(linkLimitRate) };
 }
 
 type RegisteredFile = ResultIn<typeof agentCommands.register>;

@@ -66,6 +66,7 @@ export interface AgentParts {
   readonly library: Library;
   readonly transfers: Transfers;
   readonly downloads: Downloads;
+  readonly provider: Provider;
   /** @throws ParleyError LOGIN_REQUIRED */
   readonly account: () => Account;
 }
@@ -98,7 +99,7 @@ export function assemble(options: PartsOptions): AgentParts {
   const downloads = new Downloads({ clock, session, library, peers: links.peers, transfers, log, account });
   const isNeeded = (): boolean => library.offers || transfers.active;
   const renewal = new Renewal({ session, clock, ...spread, isNeeded });
-  const sharing = { library, transfers, downloads };
+  const sharing = { library, transfers, downloads, provider };
   const { home } = options;
   return { home, clock, log, pins, session, events, renewal, privateLog, ...delivery, ...links, ...sharing, account };
 }

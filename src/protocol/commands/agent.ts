@@ -1,6 +1,7 @@
 /** Commands answered by the agent, in the order of help and reference. */
 import { download } from './agent/download.js';
 import { inbox } from './agent/inbox.js';
+import { limits } from './agent/limits.js';
 import { listen } from './agent/listen.js';
 import { login } from './agent/login.js';
 import { logout } from './agent/logout.js';
@@ -18,6 +19,7 @@ import { verify } from './agent/verify.js';
 export const agentCommands = {
   download,
   inbox,
+  limits,
   listen,
   login,
   logout,

@@ -7,6 +7,7 @@ import { controlSocketPath } from '../../../src/client/agent/socketpath.js';
 import { typedCommands } from '../../../src/client/catalog.js';
 import { Connection } from '../../../src/protocol/connection.js';
 import type { IncomingCall } from '../../../src/protocol/command.js';
+import { agentCommands } from '../../../src/protocol/commands/agent.js';
 import { ParleyError } from '../../../src/protocol/errors.js';
 import { makeHello } from '../../../src/protocol/hello.js';
 
@@ -86,7 +87,10 @@ export class FakeAgent {
   #meet(face: Connection): void {
     this.#faces.add(face);
     void face.closed.then(() => this.#faces.delete(face));
-    const specs = Object.fromEntries(typedCommands.map((spec) => [spec.name, spec]));
+    const specs = {
+      ...Object.fromEntries(typedCommands.map((spec) => [spec.name, spec])),
+      limits: agentCommands.limits,
+    };
     face.serve(specs, async (spec, params, call) => {
       this.calls.push({ command: spec.name, params: params as Params, call });
       this.#changed();
