@@ -114,9 +114,10 @@ export class BitSet {
     const end = within.first + within.count;
     let first = within.first;
     while (first < end) {
-      let next = first;
-      while (next < end && this.has(next) === present) next += 1;
-      if (next > first) yield { first, count: next - first };
+      first = this.#next(first, end, present);
+      if (first >= end) return;
+      const next = this.#next(first + 1, end, !present);
+      yield { first, count: next - first };
       first = next + 1;
     }
   }
@@ -131,6 +132,18 @@ export class BitSet {
       while (next < this.size && this.has(next) && !other.has(next)) next += 1;
       yield { first, count: next - first };
     }
+  }
+
+  /** The first number from `from` on that is in the set, or is not; `end` when there is none before. */
+  #next(from: number, end: number, present: boolean): number {
+    const flip = present ? 0 : 0xff;
+    let mask = 0xff << (from % 8);
+    for (let at = Math.floor(from / 8); at * 8 < end; at += 1) {
+      const bits = ((this.#bytes[at] ?? 0) ^ flip) & mask & 0xff;
+      if (bits !== 0) return Math.min(end, at * 8 + 31 - Math.clz32(bits & -bits));
+      mask = 0xff;
+    }
+    return end;
   }
 
   #findWithout(from: number, other: BitSet): number | undefined {

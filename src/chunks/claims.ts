@@ -10,8 +10,8 @@ export const CLAIM_BYTES = 64 * 1024 * 1024;
 /** Milliseconds after which a written block is synced and claimed, however few there are. */
 export const CLAIM_AFTER_MS = 1000;
 
-/** Chunks of one block whose digests make one record: thousands are learnt a second. */
-const LEARNT_TOGETHER = 64;
+/** Chunks of one block whose digests make one record: thousands are learnt a second, and each record is a write of its own. */
+const LEARNT_TOGETHER = 256;
 
 /** The blocks of an open file that are written and not claimed yet, and the sidecar that will claim them. */
 export class Claims {

@@ -6,7 +6,9 @@ import type { BlockRange, Plan } from './plan.js';
 export class HeldBlocks {
   readonly plan: Plan;
   readonly #blocks: BitSet;
-  /** Of each chunk: how many of its blocks are held. */
+  /** The chunks that are held whole. */
+  readonly #whole: BitSet;
+  /** Of each chunk: how many of its blocks are held; nothing where each is one block. */
   readonly #ofChunk: Uint32Array;
   #bytes = 0;
 
@@ -14,7 +16,11 @@ export class HeldBlocks {
   constructor(plan: Plan, blocks: BitSet) {
     this.plan = plan;
     this.#blocks = blocks;
-    this.#ofChunk = new Uint32Array(plan.chunks);
+    const isOneEach = plan.blocks === plan.chunks;
+    this.#whole = isOneEach ? blocks : new BitSet(plan.chunks);
+    // The chunk of an empty file has all its blocks.
+    if (plan.blocks === 0) this.#whole.add(0);
+    this.#ofChunk = new Uint32Array(isOneEach ? 0 : plan.chunks);
     for (const run of blocks.runs()) this.#count(run);
   }
 
@@ -46,7 +52,7 @@ export class HeldBlocks {
   }
 
   hasChunk(chunk: number): boolean {
-    return this.#ofChunk[chunk] === blocksOfChunk(this.plan, chunk).count;
+    return this.#whole.has(chunk);
   }
 
   /** Returns those that are new, as runs in order. */
@@ -63,14 +69,14 @@ export class HeldBlocks {
     if (!this.#blocks.delete(block)) return;
     const chunk = chunkOfBlock(this.plan, block);
     this.#bytes -= blockLength(this.plan, block);
+    if (this.#ofChunk.length === 0) return;
+    this.#whole.delete(chunk);
     this.#ofChunk[chunk] = (this.#ofChunk[chunk] ?? 0) - 1;
   }
 
   /** The chunks that are held whole, as the bitmap that travels. */
   chunks(): Buffer {
-    const chunks = new BitSet(this.plan.chunks);
-    for (let chunk = 0; chunk < this.plan.chunks; chunk++) if (this.hasChunk(chunk)) chunks.add(chunk);
-    return chunks.toBytes();
+    return this.#whole.toBytes();
   }
 
   /** The blocks of a chunk, or of the file, that are not held, in order. */
@@ -84,12 +90,15 @@ export class HeldBlocks {
 
   #count(run: BlockRange): void {
     this.#bytes += bytesOfBlocks(this.plan, run).length;
+    if (this.#ofChunk.length === 0) return;
     const end = run.first + run.count;
     for (let next = run.first; next < end;) {
       const chunk = chunkOfBlock(this.plan, next);
       const { first, count } = blocksOfChunk(this.plan, chunk);
       const inChunk = Math.min(end, first + count) - next;
-      this.#ofChunk[chunk] = (this.#ofChunk[chunk] ?? 0) + inChunk;
+      const held = (this.#ofChunk[chunk] ?? 0) + inChunk;
+      this.#ofChunk[chunk] = held;
+      if (held === count) this.#whole.add(chunk);
       next += inChunk;
     }
   }

@@ -114,8 +114,8 @@ describe('chunks/claims', () => {
     claims.addDigests(one(2), 1);
     claims.addDigests(one(1), 1);
     expect(events).to.have.lengthOf(1);
-    claims.addDigests({ first: 100, count: 64 }, 64);
-    expect(events[1]).to.equal('digests 1+2 100+64');
+    claims.addDigests({ first: 100, count: 256 }, 256);
+    expect(events[1]).to.equal('digests 1+2 100+256');
     claims.addDigests(one(9), 1);
     claims.add(one(9), 1);
     await claims.flush();

@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DIGEST_BYTES, chunkDigest, manifestRoot } from '../../chunks/digest.js';
+import { DIGEST_BYTES, hashInto, manifestRoot } from '../../chunks/digest.js';
 import { blocksOfChunk } from '../../chunks/plan.js';
 import type { Plan } from '../../chunks/plan.js';
 import type { Digest } from '../../protocol/values.js';
@@ -30,7 +30,7 @@ export class DigestStore {
     const chunkDigests = Buffer.alloc(plan.chunks * DIGEST_BYTES);
     for (let chunk = 0; chunk < plan.chunks; chunk++) {
       const { start, end } = placeOf(plan, chunk);
-      chunkDigest(digests.subarray(start, end)).copy(chunkDigests, chunk * DIGEST_BYTES);
+      hashInto(digests.subarray(start, end), chunkDigests, chunk * DIGEST_BYTES);
     }
     return manifestRoot({ sizeBytes: plan.sizeBytes, chunkDigests, indexBytes }) === root;
   }
