@@ -1,12 +1,13 @@
 /** What this user has of the same bytes elsewhere need not come over a link. */
-import { BLOCK_BYTES } from '../../protocol/limits.js';
-import { toParleyError } from '../../protocol/errors.js';
-import { blockDigest, digestAt } from '../../chunks/digest.js';
+import { runsOf } from '../../chunks/bits.js';
 import type { Part } from '../../chunks/part.js';
-import { blockPlace } from '../../chunks/plan.js';
+import { blocksOfChunk, blocksOfChunks, chunkOfBlock, spansOf } from '../../chunks/plan.js';
+import type { Span } from '../../chunks/plan.js';
 import type { DownloadResult } from '../../p2p/download.js';
 import { numbersIn } from '../../p2p/fetch.js';
 import type { Share } from '../../p2p/share.js';
+import { toParleyError } from '../../protocol/errors.js';
+import { BLOCK_BYTES } from '../../protocol/limits.js';
 
 /**
  * Copies the whole chunks among `chunks` that `share` has into `part`, verified; `user` is who they count as coming from. What turns out not to be there is left out.
@@ -19,30 +20,44 @@ export async function copyOwn(
   user: string,
   signal: AbortSignal,
 ): Promise<DownloadResult> {
-  const copied: number[] = [];
-  if (share === undefined) return { chunks: copied, sources: [] };
+  if (share === undefined) return { chunks: [], sources: [] };
   const there = new Set(numbersIn(share.heldChunks(), part.plan.chunks));
-  let bytes = 0;
+  const wanted = chunks.filter((chunk) => there.has(chunk) && !part.hasChunk(chunk));
   const buffer = Buffer.allocUnsafe(BLOCK_BYTES);
-  for (const chunk of chunks) {
-    if (part.hasChunk(chunk) || !there.has(chunk)) continue;
-    const digests = share.blockDigests(chunk);
-    if (digests === undefined) continue;
-    try {
-      part.learn(chunk, digests);
-      for (const block of part.missing(chunk)) {
-        signal.throwIfAborted();
-        const { indexInChunk } = blockPlace(part.plan, block);
-        const copy = buffer.subarray(0, await share.read(block, buffer, 0, 1));
-        if (!blockDigest(copy).equals(digestAt(digests, indexInChunk))) break;
-        await part.write(block, copy);
-        bytes += copy.length;
-      }
-    } catch (thrown) {
-      const { code } = toParleyError(thrown);
-      if (code !== 'CHUNK_GONE' && code !== 'HASH_MISMATCH') throw thrown;
-    }
-    if (part.hasChunk(chunk)) copied.push(chunk);
+  let bytes = 0;
+  for (const span of missingSpans(part, wanted)) {
+    signal.throwIfAborted();
+    if (await copySpan(share, part, span, buffer)) bytes += span.length;
   }
+  const copied = wanted.filter((chunk) => part.hasChunk(chunk));
   return { chunks: copied, sources: bytes === 0 ? [] : [{ user, bytes }] };
+}
+
+/** The blocks of these chunks that `part` has not, 1 MiB at a time: blocks of one chunk, or chunks of one block each. */
+function missingSpans(part: Part, chunks: readonly number[]): Span[] {
+  const { plan, heldBlocks } = part;
+  const runs = runsOf(chunks).flatMap((run) => [...heldBlocks.runs(false, blocksOfChunks(plan, run))]);
+  return runs.flatMap((run) => [...spansOf(plan, run)]);
+}
+
+/** Whether it could be had. */
+async function copySpan(share: Share, part: Part, { blocks, length }: Span, buffer: Buffer): Promise<boolean> {
+  const { first, count } = blocks;
+  const chunk = chunkOfBlock(part.plan, first);
+  try {
+    if (blocksOfChunk(part.plan, chunk).count > 1) {
+      const digests = share.blockDigests(chunk);
+      if (digests === undefined) return false;
+      part.learn(chunk, digests);
+    }
+    await share.read(first, buffer, 0, count);
+    const copy = buffer.subarray(0, length);
+    if (part.check(blocks, copy).length > 0) return false;
+    await part.write(first, copy, count);
+    return true;
+  } catch (thrown) {
+    const { code } = toParleyError(thrown);
+    if (code !== 'CHUNK_GONE' && code !== 'HASH_MISMATCH') throw thrown;
+    return false;
+  }
 }
