@@ -7,6 +7,7 @@ import { openPart } from '../../src/chunks/part.js';
 import { blockPlace } from '../../src/chunks/plan.js';
 import { download } from '../../src/p2p/download.js';
 import type { PeerLink } from '../../src/p2p/link.js';
+import { deferred } from '../../src/protocol/deferred.js';
 import { Provider } from '../../src/p2p/provider.js';
 import type { Share } from '../../src/p2p/share.js';
 import { cleanUp, dial, introduce, listen, makeEnd, temporaryFolder } from './ends.js';
@@ -27,7 +28,7 @@ interface Holding {
 async function startHolder(
   user: string,
   file: TestFile,
-  onRead: (block: number, bytes: Buffer, served: number) => void = () => undefined,
+  onRead: (block: number, bytes: Buffer, served: number) => void | Promise<void> = () => undefined,
 ): Promise<Holding> {
   const end = await makeEnd(user);
   let served = 0;
@@ -39,12 +40,12 @@ async function startHolder(
     hasBlock: () => true,
     coming: () => [],
     blockDigests: (chunk) => digestsOf(file.plan, file.blockDigests, chunk),
-    read: (block, target, targetOffset) => {
+    read: async (block, target, targetOffset) => {
       const { offset, length } = blockPlace(file.plan, block);
       const bytes = Buffer.from(file.bytes.subarray(offset, offset + length));
-      onRead(block, bytes, (served += 1));
+      await onRead(block, bytes, (served += 1));
       target.set(bytes, targetOffset);
-      return Promise.resolve(length);
+      return length;
     },
   };
   const provider = new Provider({ shares: { find: () => share } });
@@ -89,7 +90,17 @@ describe('p2p transfers over real links', () => {
 
   it('come from two holders at once', async () => {
     const file = makeFile(24 * MIB + 777, 3);
-    const holders = await Promise.all(['alice', 'bob'].map((user) => startHolder(user, file)));
+    // Whoever is linked first would have given all of it before the other is, when that takes a tenth of a second longer.
+    const bothAsked = deferred<void>();
+    const asked = new Set<string>();
+    const holders = await Promise.all(
+      ['alice', 'bob'].map((user) =>
+        startHolder(user, file, () => {
+          if (asked.add(user).size === 2) bothAsked.resolve();
+          return bothAsked.promise;
+        }),
+      ),
+    );
     const { bytes, sources, reports } = await fetchFrom(file, holders);
     expect(bytes.equals(file.bytes)).to.equal(true);
     expect(sources.map(({ user }) => user).sort()).to.deep.equal(['alice', 'bob']);
