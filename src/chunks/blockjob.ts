@@ -1,7 +1,7 @@
 /** What is done with consecutive blocks off the loop: check them and write them, or read them again and check. On any thread. */
 import { readSync } from 'node:fs';
 import { BLOCK_BYTES } from '../protocol/limits.js';
-import { DIGEST_BYTES, hashInto } from './digest.js';
+import { DIGEST_BYTES, digestAt, hashInto, isDigestAt } from './digest.js';
 import { writeFullySync } from './files.js';
 
 /** Plain data, so that it can be given to another thread. */
@@ -32,18 +32,14 @@ export function runBlockJob(job: BlockJob): BlockJobResult {
   const good: boolean[] = [];
   const digests = Buffer.alloc(job.expected.length);
   const ofChunk = Buffer.alloc(DIGEST_BYTES);
-  const expected = bufferOf(job.expected);
   const each = job.bytes === undefined ? blocksInFile(job) : blocksIn(bufferOf(job.bytes), job.lengths);
   for (const bytes of each) {
-    const at = good.length * DIGEST_BYTES;
-    const end = at + DIGEST_BYTES;
-    hashInto(bytes, digests, at);
-    if (job.of === 'chunk') hashInto(digests.subarray(at, end), ofChunk);
-    const isEqual =
-      job.of === 'chunk'
-        ? expected.compare(ofChunk, 0, DIGEST_BYTES, at, end) === 0
-        : expected.compare(digests, at, end, at, end) === 0;
-    good.push(isEqual && bytes.length === job.lengths[good.length]);
+    const index = good.length;
+    hashInto(bytes, digests, index * DIGEST_BYTES);
+    const digest = digestAt(digests, index);
+    if (job.of === 'chunk') hashInto(digest, ofChunk);
+    const isEqual = isDigestAt(job.expected, index, job.of === 'chunk' ? ofChunk : digest);
+    good.push(isEqual && bytes.length === job.lengths[index]);
   }
   if (job.bytes !== undefined) writeGood(job, bufferOf(job.bytes), good);
   return { good, digests };

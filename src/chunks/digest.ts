@@ -81,6 +81,13 @@ export function toDigest(bytes: Uint8Array): Digest {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex') as Digest;
 }
 
+/** Whether digest number `index` of `digests` is `digest`. A loop: a call out of the engine takes ten times as long for 32 bytes. */
+export function isDigestAt(digests: Uint8Array, index: number, digest: Uint8Array): boolean {
+  const begin = index * DIGEST_BYTES;
+  for (let i = 0; i < DIGEST_BYTES; i++) if (digests[begin + i] !== digest[i]) return false;
+  return begin + DIGEST_BYTES <= digests.length;
+}
+
 /** Digest number `index` of digests that stand one after another. */
 export function digestAt(digests: Buffer, index: number): Buffer {
   return digests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);

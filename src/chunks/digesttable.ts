@@ -1,6 +1,6 @@
 /** The digests of a file's blocks, as far as they are known: one piece of memory, however many chunks there are. */
 import { BitSet } from './bits.js';
-import { DIGEST_BYTES, hashInto } from './digest.js';
+import { DIGEST_BYTES, hashInto, isDigestAt } from './digest.js';
 import { blocksOfChunk, chunkOfBlock } from './plan.js';
 import type { BlockRange, Plan } from './plan.js';
 
@@ -71,7 +71,6 @@ export class DigestTable {
 
   /** Whether `digest` is that of a block whose digest is known. */
   isDigest(block: number, digest: Buffer): boolean {
-    const at = block * DIGEST_BYTES;
-    return this.bytes.compare(digest, 0, DIGEST_BYTES, at, at + DIGEST_BYTES) === 0;
+    return isDigestAt(this.bytes, block, digest);
   }
 }

@@ -1,12 +1,13 @@
 /** The blocks that hold the index of a folder, fetched before anything else and kept in memory: no path of it is made before it is verified. */
 import { ParleyError } from '../protocol/errors.js';
 import type { Manifest } from '../protocol/values.js';
+import { runsOf } from './bits.js';
 import { chunkCountOf } from './digest.js';
 import { DigestTable } from './digesttable.js';
 import { layoutOf } from './folderlayout.js';
 import type { FolderLayout } from './folderlayout.js';
 import type { Part } from './part.js';
-import { blockPlace, blocksOfChunk, chunkOfBlock, planChunks } from './plan.js';
+import { blockPlace, blocksOfChunk, chunkOfBlock, planChunks, spansOf } from './plan.js';
 import type { BlockRange, Plan } from './plan.js';
 import { checkBlocks } from './runs.js';
 import { digestsBelong } from './sidecar.js';
@@ -111,9 +112,10 @@ export class IndexPart {
       const digests = this.#digests.get(chunk);
       if (digests !== undefined) part.learn(chunk, digests);
     }
-    for (const block of this.#held) {
-      const { offset, length } = blockPlace(this.plan, block);
-      await part.write(block, this.#bytes.subarray(offset, offset + length));
+    for (const run of runsOf([...this.#held])) {
+      for (const { blocks, offset, length } of spansOf(this.plan, run)) {
+        await part.write(blocks.first, this.#bytes.subarray(offset, offset + length), blocks.count);
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 /** Checking blocks that stand side by side: on this thread, or what another one checks them by. */
 import type { Manifest } from '../protocol/values.js';
 import type { BlockJob } from './blockjob.js';
-import { DIGEST_BYTES, hashInto } from './digest.js';
+import { DIGEST_BYTES, hashInto, isDigestAt } from './digest.js';
 import type { DigestTable } from './digesttable.js';
 import { blockLength, blockPlace, blocksOfChunk, bytesOfBlocks, chunkOfBlock } from './plan.js';
 import type { BlockRange, Plan } from './plan.js';
@@ -71,8 +71,7 @@ export function checkBlocks(
 /** Whether `digest` is that of the one block of a chunk, by the chunk's. */
 function isOnlyDigest({ chunkDigests }: Manifest, chunk: number, digest: Buffer): boolean {
   hashInto(digest, ofChunk);
-  const at = chunk * DIGEST_BYTES;
-  return chunkDigests.compare(ofChunk, 0, DIGEST_BYTES, at, at + DIGEST_BYTES) === 0;
+  return isDigestAt(chunkDigests, chunk, ofChunk);
 }
 
 /**

@@ -11,7 +11,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import type { Manifest } from '../protocol/values.js';
 import { BitSet } from './bits.js';
-import { DIGEST_BYTES, hashInto } from './digest.js';
+import { DIGEST_BYTES, hashInto, isDigestAt } from './digest.js';
 import type { XxHash64 } from './digest.js';
 import { DigestTable } from './digesttable.js';
 import { noFollow, readFully } from './files.js';
@@ -65,8 +65,7 @@ const ofChunk = Buffer.alloc(DIGEST_BYTES);
 export function digestsBelong({ manifest, plan }: Subject, chunk: number, blockDigests: Buffer): boolean {
   if (blockDigests.length !== blocksOfChunk(plan, chunk).count * DIGEST_BYTES) return false;
   hashInto(blockDigests, ofChunk);
-  const at = chunk * DIGEST_BYTES;
-  return manifest.chunkDigests.compare(ofChunk, 0, DIGEST_BYTES, at, at + DIGEST_BYTES) === 0;
+  return isDigestAt(manifest.chunkDigests, chunk, ofChunk);
 }
 
 /** Reads a sidecar; `absent`: there is none; `other`: it is damaged from the start, or of another file. */

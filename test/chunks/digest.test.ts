@@ -7,6 +7,8 @@ import {
   chunkDigest,
   createHasher,
   digestAt,
+  hashInto,
+  isDigestAt,
   loadXxHash64,
   manifestRoot,
   toDigest,
@@ -29,6 +31,22 @@ describe('chunks/digest', () => {
       expect(blake3(input).toString('hex')).to.equal(hex);
       expect(toDigest(blockDigest(input))).to.equal(hex);
     }
+  });
+
+  it('writes the same digest where it is told to, and finds it there', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 3000 }), fc.nat(3), fc.nat(31), (bytes, index, place) => {
+        const digests = Buffer.alloc(4 * 32, 1);
+        hashInto(bytes, digests, index * 32);
+        const digest = blake3(bytes);
+        expect(digestAt(digests, index)).to.deep.equal(digest);
+        for (const other of [0, 1, 2, 3]) expect(isDigestAt(digests, other, digest)).to.equal(other === index);
+        expect(isDigestAt(digests.subarray(0, index * 32 + 31), index, digest)).to.equal(false);
+        digest[place] = (digest[place] ?? 0) ^ 1;
+        expect(isDigestAt(digests, index, digest)).to.equal(false);
+      }),
+    );
+    expect(isDigestAt(Buffer.alloc(0), 0, Buffer.alloc(0))).to.equal(false);
   });
 
   it('gives the same digest however the bytes are fed', () => {
