@@ -46,6 +46,12 @@ export class BitSet {
     return true;
   }
 
+  /** The first number of a run that is not in the set; undefined when all are. */
+  lacks({ first, count }: BlockRange): number | undefined {
+    for (let index = first; index < first + count; index += 1) if (!this.has(index)) return index;
+    return undefined;
+  }
+
   addRun({ first, count }: BlockRange): void {
     const end = first + count;
     if (count > 0) this.#expectIn(first);
@@ -175,7 +181,7 @@ function bitCount(bits: number): number {
 }
 
 /** Runs in any order, as those in order that do not touch. */
-export function mergeRuns(runs: readonly BlockRange[]): BlockRange[] {
+export function mergeRuns(runs: Iterable<BlockRange>): BlockRange[] {
   const merged: { first: number; count: number }[] = [];
   for (const { first, count } of [...runs].sort((a, b) => a.first - b.first)) {
     const last = merged.at(-1);

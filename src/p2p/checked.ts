@@ -1,20 +1,18 @@
 /** Blocks that are checked against the manifest, whoever sent them, and written. */
-import { blockDigest, digestAt } from '../chunks/digest.js';
 import type { Part } from '../chunks/part.js';
-import { blockPlace, blocksOfChunk } from '../chunks/plan.js';
+import { blockPlace, blocksOfChunk, bytesOfBlocks } from '../chunks/plan.js';
+import type { BlockRange } from '../chunks/plan.js';
 import type { Clock } from '../protocol/clock.js';
 import { ParleyError, toParleyError } from '../protocol/errors.js';
 import type { Digest } from '../protocol/values.js';
 import { giveBuffer, takeBuffer } from './blockbuffers.js';
-import { BlockRequests } from './blockrequests.js';
-import type { Run, RunOutcome } from './blockrequests.js';
 import { BlockWriter } from './blockwriter.js';
 import { askBlocks, askDigests } from './fetch.js';
 import type { Answer } from './fetch.js';
 import type { Holder, HolderLink } from './holders.js';
 
 /** Where blocks go; one that is a file on disk may have a thread for it. */
-export type BlockTarget = Pick<Part, 'plan' | 'blockDigests' | 'learn' | 'write' | 'writeNow'> &
+export type BlockTarget = Pick<Part, 'plan' | 'blockDigests' | 'learn' | 'check' | 'write' | 'writeNow'> &
   Partial<Pick<Part, 'hasThread' | 'takeIn'>>;
 
 export interface CheckedOptions {
@@ -26,10 +24,17 @@ export interface CheckedOptions {
   readonly onUnwritable: (error: ParleyError) => void;
 }
 
+/** What became of the blocks of a run. */
+export interface RunOutcome {
+  /** Whether the disk took those that were good. */
+  readonly isKept: boolean;
+  /** Those that were not what they should be. */
+  readonly bad: readonly number[];
+}
+
 export class CheckedBlocks {
   readonly #options: CheckedOptions;
   readonly #writer: BlockWriter;
-  readonly #requests = new WeakMap<Holder, BlockRequests>();
   /** Block digests that are being asked for, by chunk: one question is enough for all its blocks. */
   readonly #asking = new Map<number, Promise<void>>();
 
@@ -39,43 +44,22 @@ export class CheckedBlocks {
   }
 
   /**
-   * Gets a block from a holder, checks it and writes it; `onGood` is called when its bytes are here and right. False when it could not be
-   * written, which `onUnwritable` was told.
-   * @throws ParleyError HASH_MISMATCH when the holder lied; what the holder refuses with; PEER_UNREACHABLE; CANCELLED
+   * Gets a run of blocks from a holder, checks them and writes the good ones; `onGood` is called before that, when at least one is. They
+   * are all of one chunk, or each alone in its chunk. Not kept when they could not be written, which `onUnwritable` was told.
+   * @throws ParleyError HASH_MISMATCH when the holder lied about digests or lengths; what it refuses with; PEER_UNREACHABLE; CANCELLED
    */
-  async fetch(holder: Holder, block: number, signal: AbortSignal, onGood: () => void): Promise<boolean> {
-    const { plan } = this.#options.part;
-    const { chunk, length } = blockPlace(plan, block);
-    // The only block of its chunk is checked by the chunk's digest: there is nothing to ask first.
-    const isAlone = blocksOfChunk(plan, chunk).count === 1;
-    if (!isAlone) await this.#learnDigests(holder, chunk, signal);
-    return this.#requestsOf(holder).add({ block, bytes: length, signal, onGood }, isAlone);
-  }
-
-  #requestsOf(holder: Holder): BlockRequests {
-    const known = this.#requests.get(holder);
-    if (known !== undefined) return known;
-    const fetch = (run: Run, onAnswer: () => void): Promise<RunOutcome> => this.#fetchRun(holder, run, onAnswer);
-    const requests = new BlockRequests({ fetch, lie: () => this.#lie() });
-    this.#requests.set(holder, requests);
-    return requests;
-  }
-
-  async #fetchRun(holder: Holder, run: Run, onAnswer: () => void): Promise<RunOutcome> {
+  async fetch(holder: Holder, run: BlockRange, signal: AbortSignal, onGood: () => void): Promise<RunOutcome> {
     const { part, root } = this.#options;
-    const [{ block, signal }] = run;
-    const { chunk, indexInChunk } = blockPlace(part.plan, block);
-    const params = { root, chunk, block: indexInChunk, ...(run.length > 1 && { count: run.length }) };
-    const bytes = run.reduce((sum, each) => sum + each.bytes, 0);
-    // One of several is not taken back alone: it comes with the others.
-    const stop = run.length > 1 ? undefined : signal;
+    const { chunk, indexInChunk } = blockPlace(part.plan, run.first);
+    // The only block of its chunk is checked by the chunk's digest: there is nothing to ask first.
+    if (blocksOfChunk(part.plan, chunk).count > 1) await this.#learnDigests(holder, chunk, signal);
+    const { length } = bytesOfBlocks(part.plan, run);
+    const params = { root, chunk, block: indexInChunk, ...(run.count > 1 && { count: run.count }) };
     const came = await this.#ask(holder, ({ connection }) =>
-      askBlocks(connection, params, bytes, () => takeBuffer(bytes), stop),
+      askBlocks(connection, params, length, () => takeBuffer(length), signal),
     );
-    onAnswer();
     try {
-      const bad = await (part.hasThread === true ? this.#takeThere(run, came) : this.#takeHere(run, came));
-      return { isKept: true, bad };
+      return { isKept: true, bad: await this.#takeIn(run, came, onGood) };
     } catch (thrown) {
       this.#options.onUnwritable(toParleyError(thrown));
       return { isKept: false, bad: [] };
@@ -84,47 +68,34 @@ export class CheckedBlocks {
     }
   }
 
-  async #takeThere(run: Run, came: Buffer): Promise<number[]> {
-    const [{ block: first }] = run;
-    const bad = (await this.#options.part.takeIn?.({ first, count: run.length }, came)) ?? [];
-    for (const { block, onGood } of run) if (!bad.includes(block)) onGood();
-    return bad;
+  /** What bytes that are not what they should be fail with. */
+  lie(): ParleyError {
+    return new ParleyError('HASH_MISMATCH', { file: this.#options.file });
   }
 
-  /** As a part's `takeIn`, on this thread. */
-  async #takeHere(run: Run, came: Buffer): Promise<number[]> {
-    const bad: number[] = [];
-    let [good, begin, end] = [0, 0, 0];
-    for (const { block, bytes, onGood } of run) {
-      const isGood = this.#isGood(block, came.subarray(end, end + bytes));
-      if (isGood) {
-        onGood();
-        good += 1;
-      } else {
-        bad.push(block);
-        if (good > 0) await this.#writer.write(block - good, came.subarray(begin, end), good);
-        good = 0;
-        begin = end + bytes;
-      }
-      end += bytes;
-    }
-    if (good > 0) await this.#writer.write((run.at(-1)?.block ?? 0) + 1 - good, came.subarray(begin, end), good);
-    return bad;
-  }
-
-  #isGood(block: number, bytes: Buffer): boolean {
+  /** Checks what came of a run and writes what is good of it; the blocks that are not. */
+  async #takeIn(run: BlockRange, came: Buffer, onGood: () => void): Promise<readonly number[]> {
     const { part } = this.#options;
-    const { chunk, indexInChunk } = blockPlace(part.plan, block);
-    const digest = blockDigest(bytes);
-    const digests = part.blockDigests(chunk);
-    if (digests !== undefined) return digest.equals(digestAt(digests, indexInChunk));
-    try {
-      part.learn(chunk, digest);
-      return true;
-    } catch (thrown) {
-      if (thrown instanceof ParleyError && thrown.code === 'HASH_MISMATCH') return false;
-      throw thrown;
+    if (part.hasThread === true && part.takeIn !== undefined) {
+      const bad = await part.takeIn(run, came);
+      if (bad.length < run.count) onGood();
+      return bad;
     }
+    const bad = part.check(run, came);
+    if (bad.length === run.count) return bad;
+    onGood();
+    if (bad.length === 0) {
+      await this.#writer.write(run.first, came, run.count);
+      return bad;
+    }
+    const { offset } = bytesOfBlocks(part.plan, run);
+    for (let block = run.first; block < run.first + run.count; block += 1) {
+      if (bad.includes(block)) continue;
+      const place = blockPlace(part.plan, block);
+      const at = place.offset - offset;
+      await this.#writer.write(block, came.subarray(at, at + place.length));
+    }
+    return bad;
   }
 
   /** Makes sure that the chunk's block digests are known, from whichever holder. */
@@ -155,14 +126,10 @@ export class CheckedBlocks {
     holder.awaiting += 1;
     try {
       const answer = await ask(holder.state.link);
-      if (answer.kind === 'wrong length') throw this.#lie();
+      if (answer.kind === 'wrong length') throw this.lie();
       return answer.bytes;
     } finally {
       holder.awaiting -= 1;
     }
-  }
-
-  #lie(): ParleyError {
-    return new ParleyError('HASH_MISMATCH', { file: this.#options.file });
   }
 }

@@ -4,12 +4,13 @@
  */
 import { setMaxListeners } from 'node:events';
 import PQueue from 'p-queue';
-import type { BitSet } from '../chunks/bits.js';
 import type { Part } from '../chunks/part.js';
-import { blocksOfChunk } from '../chunks/plan.js';
+import { blocksOfChunk, chunkOfBlock } from '../chunks/plan.js';
+import type { BlockRange } from '../chunks/plan.js';
 import { systemClock } from '../protocol/clock.js';
 import type { Clock } from '../protocol/clock.js';
 import { ParleyError, toParleyError } from '../protocol/errors.js';
+import { BLOCK_BYTES } from '../protocol/limits.js';
 import type { Manifest } from '../protocol/values.js';
 import { CheckedBlocks } from './checked.js';
 import type { BlockTarget } from './checked.js';
@@ -28,8 +29,8 @@ import { RateLimit } from './rate.js';
 export const DEFAULT_JOBS = 8;
 /** Bytes of blocks on the wire, being checked or being written in all, whatever the number of holders and the disk's speed. */
 export const MAX_BYTES_UNDER_WAY = 32 * 1024 * 1024;
-/** The same in blocks, where they are small. */
-export const MAX_BLOCKS_UNDER_WAY = 512;
+/** The same in requests, where blocks are small. */
+export const MAX_REQUESTS_UNDER_WAY = 512;
 /** Milliseconds between looks at what no event tells: stalls, retries, blocks to overtake. */
 export const TICK_MS = 200;
 /** Milliseconds without any holder to ask after which the download gives up: time for one that restarts to be back. */
@@ -44,7 +45,7 @@ export interface DownloadOptions {
   readonly file: string;
   readonly manifest: Manifest;
   /** Where blocks go. Neither finished nor closed here. */
-  readonly part: Pick<Part, 'plan' | 'has' | 'hasChunk' | 'missing'> & BlockTarget;
+  readonly part: Pick<Part, 'plan' | 'has' | 'hasChunk'> & BlockTarget;
   /** The chunks to fetch; those that are there already cost nothing. */
   readonly chunks: Iterable<number>;
   /** Who holds what now (`locate` of the server); may fail while the server is away. */
@@ -62,10 +63,10 @@ export interface DownloadOptions {
   readonly onReport?: (user: string, chunk: number, code: 'HASH_MISMATCH' | 'CHUNK_GONE') => void;
   /** Called a few times a second. */
   readonly onProgress?: (progress: DownloadProgress) => void;
-  /** Called once, before anything is asked for: what shows how it stands, and which blocks are on their way, ascending. */
+  /** Called once, before anything is asked for: what shows how it stands, and which blocks are on their way, in order. */
   readonly onBegun?: (running: {
     readonly view: () => Promise<DownloadView>;
-    readonly coming: () => readonly number[];
+    readonly coming: () => readonly BlockRange[];
   }) => void;
   readonly clock?: Clock;
   /** Uniform in [0, 1). */
@@ -91,7 +92,7 @@ export async function download(options: DownloadOptions): Promise<DownloadResult
 class Download {
   readonly #options: DownloadOptions;
   readonly #clock: Clock;
-  readonly #queue = new PQueue({ concurrency: MAX_BLOCKS_UNDER_WAY });
+  readonly #queue = new PQueue({ concurrency: MAX_REQUESTS_UNDER_WAY });
   readonly #abort = new AbortController();
   readonly #ledger: Ledger;
   readonly #picker: Picker;
@@ -120,7 +121,7 @@ class Download {
     this.#checked = new CheckedBlocks({ file, root: manifest.root, part, clock: this.#clock, onUnwritable });
     this.#picker = new Picker({
       blocks,
-      wanted: numbersOf(this.#ledger.missing),
+      wanted: this.#ledger.missing,
       bytesOf: (block) => this.#ledger.bytesOf(block),
       roomBytes: MAX_BYTES_UNDER_WAY,
       random,
@@ -231,9 +232,8 @@ class Download {
       this.#fail(error);
       return;
     }
-    const { missing, wanted } = this.#ledger;
-    const chunks = [...wanted].sort((a, b) => a - b);
-    this.#fail(noHolder(this.#options.file, chunks, this.#holders.failuresFor(missing)));
+    const { missing } = this.#ledger;
+    this.#fail(noHolder(this.#options.file, this.#ledger.chunksOf(missing), this.#holders.failuresFor(missing)));
   }
 
   /** Keeps every link busy, the fastest first. */
@@ -243,64 +243,67 @@ class Download {
     for (const holder of [...this.#holders.linked].sort((a, b) => rateOf(b) - rateOf(a))) {
       if (now < holder.pausedUntil) continue;
       while (this.#hasRoom && !this.#abort.signal.aborted) {
-        const block = this.#picker.next(holder.user, now);
-        if (block === undefined) break;
-        this.#bytesUnderWay += this.#ledger.bytesOf(block);
-        void this.#queue.add(() => this.#fetch(holder, block));
+        const run = this.#picker.next(holder.user, now);
+        if (run === undefined) break;
+        const bytes = this.#ledger.bytesOfRun(run);
+        this.#bytesUnderWay += bytes;
+        void this.#queue.add(() => this.#fetch(holder, run, bytes));
       }
     }
   }
 
   get #hasRoom(): boolean {
-    const bytes = this.#bytesUnderWay + this.#ledger.largestBlock;
-    return bytes <= MAX_BYTES_UNDER_WAY && this.#queue.size + this.#queue.pending < MAX_BLOCKS_UNDER_WAY;
+    const bytes = this.#bytesUnderWay + BLOCK_BYTES;
+    return bytes <= MAX_BYTES_UNDER_WAY && this.#queue.size + this.#queue.pending < MAX_REQUESTS_UNDER_WAY;
   }
 
-  /** One block from one holder: asked for, checked, written. Never rejects. */
-  async #fetch(holder: Holder, block: number): Promise<void> {
+  /** A run of blocks from one holder: asked for, checked, written. Never rejects. */
+  async #fetch(holder: Holder, run: BlockRange, bytes: number): Promise<void> {
     const request = new AbortController();
-    const length = this.#ledger.bytesOf(block);
-    holder.requests.set(block, request);
+    const { first } = run;
+    holder.requests.set(first, request);
     try {
       if (this.#abort.signal.aborted) return;
-      await this.#limit?.take(length, request.signal);
+      await this.#limit?.take(bytes, request.signal);
       const onGood = (): void => {
-        this.#picker.received(holder.user, block, this.#clock.monotonicMs());
+        this.#picker.received(holder.user, first, this.#clock.monotonicMs());
         this.#pump();
       };
-      if (await this.#checked.fetch(holder, block, request.signal, onGood)) this.#kept(holder, block);
+      const { isKept, bad } = await this.#checked.fetch(holder, run, request.signal, onGood);
+      if (isKept && bad.length < run.count) this.#kept(holder, run, bad);
+      const [lie] = bad;
+      if (lie !== undefined) this.#refused(holder, { first: lie, count: 1 }, this.#checked.lie());
     } catch (thrown) {
-      if (!request.signal.aborted) this.#refused(holder, block, toParleyError(thrown));
+      if (!request.signal.aborted) this.#refused(holder, run, toParleyError(thrown));
     } finally {
-      this.#bytesUnderWay -= length;
-      if (holder.requests.get(block) === request) holder.requests.delete(block);
-      this.#picker.failed(holder.user, block);
+      this.#bytesUnderWay -= bytes;
+      if (holder.requests.get(first) === request) holder.requests.delete(first);
+      this.#picker.failed(holder.user, first);
       this.#pump();
     }
   }
 
-  /** Counts a block that was written, and takes it back from whoever else was asked for it. */
-  #kept(holder: Holder, block: number): void {
+  /** Counts blocks that were written, and takes them back from whoever else was asked for them. */
+  #kept(holder: Holder, run: BlockRange, bad: readonly number[]): void {
     holder.failures = 0;
-    const alsoAsked = this.#picker.arrived(holder.user, block);
+    const alsoAsked = this.#picker.arrived(holder.user, run.first, bad);
     if (alsoAsked === undefined) return;
-    for (const user of alsoAsked) this.#holders.get(user)?.requests.get(block)?.abort();
-    const chunk = this.#ledger.note(block, holder);
-    if (chunk !== undefined) this.#options.onChunk?.(chunk);
+    for (const user of alsoAsked) this.#holders.get(user)?.requests.get(run.first)?.abort();
+    for (const chunk of this.#ledger.note(run, bad, holder)) this.#options.onChunk?.(chunk);
     if (this.#picker.finished) this.#wake();
   }
 
   /** What a holder's refusal means for it. */
-  #refused(holder: Holder, block: number, error: ParleyError): void {
-    const { chunk } = this.#ledger.refOf(block);
+  #refused(holder: Holder, run: BlockRange, error: ParleyError): void {
+    const chunk = this.#chunkOf(run, error);
     switch (error.code) {
       case 'HASH_MISMATCH':
         this.#holders.drop(holder, error);
         this.#options.onReport?.(holder.user, chunk, 'HASH_MISMATCH');
         return;
       case 'CHUNK_GONE': {
-        if (holder.gone.has(block)) return;
         const blocks = blocksOfChunk(this.#options.part.plan, chunk);
+        if (holder.gone.has(blocks.first)) return;
         this.#holders.disbelieve(holder, blocks);
         this.#picker.withdraw(holder.user, blocks);
         this.#options.onReport?.(holder.user, chunk, 'CHUNK_GONE');
@@ -313,8 +316,12 @@ class Download {
         this.#holders.fail(holder, error);
     }
   }
-}
 
-function* numbersOf(set: BitSet): Generator<number, void, void> {
-  for (const { first, count } of set.runs()) for (let number = first; number < first + count; number += 1) yield number;
+  /** The chunk of a run that an error is about, as far as it says so. */
+  #chunkOf({ first, count }: BlockRange, { details }: ParleyError): number {
+    const { plan } = this.#options.part;
+    const [from, to] = [chunkOfBlock(plan, first), chunkOfBlock(plan, first + count - 1)];
+    const said = details['chunk'];
+    return typeof said === 'number' && said >= from && said <= to ? said : from;
+  }
 }

@@ -1,6 +1,6 @@
 /** Tells those who fetch which blocks are held here, over links that stand: as they come, and which others will soon be where. */
 import { isDeepStrictEqual } from 'node:util';
-import { BitSet, runsOf } from '../chunks/bits.js';
+import { BitSet } from '../chunks/bits.js';
 import type { BlockRange } from '../chunks/plan.js';
 import { pause } from '../protocol/clock.js';
 import type { Clock } from '../protocol/clock.js';
@@ -44,9 +44,9 @@ export class HeldWatch {
     this.#clock = clock;
   }
 
-  /** A block is about to be sent to somebody. */
-  give(root: Digest, block: number): void {
-    this.#watched.get(root)?.given.add(block);
+  /** Blocks are about to be sent to somebody. */
+  give(root: Digest, blocks: BlockRange): void {
+    this.#watched.get(root)?.given.addRun(blocks);
   }
 
   /** Tells one who watches until they cancel. @throws ParleyError CHUNK_GONE when nothing is known of it; SERVER_BUSY; CANCELLED */
@@ -74,7 +74,7 @@ export class HeldWatch {
         const now = this.#shares.find(root);
         // The first two go on growing while they are sent.
         const held = now?.heldBlocks() ?? nothing;
-        const coming = runsOf(now?.coming() ?? []).slice(0, MAX_RUNS_PER_EVENT);
+        const coming = (now?.coming() ?? []).slice(0, MAX_RUNS_PER_EVENT);
         const hasNews =
           told === undefined ||
           !held.equals(told.held) ||

@@ -1,17 +1,11 @@
 /** What a download wants, what of it is here, and how fast it comes. */
 import { BitSet } from '../chunks/bits.js';
 import type { Part } from '../chunks/part.js';
-import { blockPlace, blocksOfChunk, chunkRange } from '../chunks/plan.js';
+import { blockPlace, blocksOfChunk, bytesOfBlocks, chunkOfBlock, chunkRange } from '../chunks/plan.js';
+import type { BlockRange } from '../chunks/plan.js';
 import type { Clock } from '../protocol/clock.js';
-import { BLOCK_BYTES } from '../protocol/limits.js';
 import type { Holder } from './holders.js';
 import { RateMeter } from './rate.js';
-
-/** A block as it is asked for: its chunk, and its number there. */
-export interface BlockRef {
-  readonly chunk: number;
-  readonly block: number;
-}
 
 export interface DownloadProgress {
   /** Bytes of the wanted chunks. */
@@ -34,16 +28,14 @@ export interface SourceProgress {
 
 export class Ledger {
   readonly sizeBytes: number;
-  /** Wanted chunks that are not whole. */
-  readonly wanted = new Set<number>();
-  /** Their blocks that are not here, by number in the file. */
+  /** Blocks of the wanted chunks that are not here, by number in the file. */
   readonly missing: BitSet;
-  readonly #part: Pick<Part, 'plan' | 'has' | 'hasChunk' | 'missing'>;
+  readonly #part: Pick<Part, 'plan' | 'has' | 'hasChunk'>;
   readonly #meter: RateMeter;
   readonly #finished: number[] = [];
   #bytes: number;
 
-  constructor(part: Pick<Part, 'plan' | 'has' | 'hasChunk' | 'missing'>, chunks: Iterable<number>, clock: Clock) {
+  constructor(part: Pick<Part, 'plan' | 'has' | 'hasChunk'>, chunks: Iterable<number>, clock: Clock) {
     this.#part = part;
     this.#meter = new RateMeter(clock);
     this.missing = new BitSet(part.plan.blocks);
@@ -52,8 +44,9 @@ export class Ledger {
     for (const chunk of new Set(chunks)) {
       sizeBytes += chunkRange(part.plan, chunk).length;
       if (part.hasChunk(chunk)) continue;
-      this.wanted.add(chunk);
-      for (const block of part.missing(chunk)) {
+      const { first, count } = blocksOfChunk(part.plan, chunk);
+      for (let block = first; block < first + count; block += 1) {
+        if (part.has(block)) continue;
         this.missing.add(block);
         missingBytes += this.bytesOf(block);
       }
@@ -67,47 +60,43 @@ export class Ledger {
     return [...this.#finished].sort((a, b) => a - b);
   }
 
-  blocksOf(chunk: number): number {
-    return blocksOfChunk(this.#part.plan, chunk).count;
-  }
-
-  /** Bytes of the largest block. */
-  get largestBlock(): number {
-    return Math.min(BLOCK_BYTES, this.#part.plan.shortChunkBytes + 1);
-  }
-
-  /** How the block is asked for. */
-  refOf(block: number): BlockRef {
-    const { chunk, indexInChunk } = blockPlace(this.#part.plan, block);
-    return { chunk, block: indexInChunk };
-  }
-
   bytesOf(block: number): number {
     return blockPlace(this.#part.plan, block).length;
+  }
+
+  bytesOfRun(run: BlockRange): number {
+    return bytesOfBlocks(this.#part.plan, run).length;
   }
 
   /** The chunks that these blocks are of, ascending. */
   chunksOf(blocks: BitSet): number[] {
     const chunks = new Set<number>();
     for (const { first, count } of blocks.runs()) {
-      for (let chunk = this.refOf(first).chunk; chunk <= this.refOf(first + count - 1).chunk; chunk += 1)
-        chunks.add(chunk);
+      const last = this.#chunkOf(first + count - 1);
+      for (let chunk = this.#chunkOf(first); chunk <= last; chunk += 1) chunks.add(chunk);
     }
     return [...chunks];
   }
 
-  /** A block came from `holder` and was written. Returns its chunk when that is whole now. */
-  note(block: number, holder: Holder): number | undefined {
-    const bytes = this.bytesOf(block);
-    this.missing.delete(block);
+  /** A run came from `holder` and was written, but for its `bad` blocks. Returns the chunks that are whole now. */
+  note(run: BlockRange, bad: readonly number[], holder: Holder): readonly number[] {
+    const bytes = this.bytesOfRun(run) - bad.reduce((sum, block) => sum + this.bytesOf(block), 0);
+    const end = run.first + run.count;
+    for (let block = run.first; block < end; block += 1) if (!bad.includes(block)) this.missing.delete(block);
     this.#bytes += bytes;
     this.#meter.add(bytes);
     holder.meter.add(bytes);
-    const { chunk } = this.refOf(block);
-    if (!this.#part.hasChunk(chunk)) return undefined;
-    this.wanted.delete(chunk);
-    this.#finished.push(chunk);
-    return chunk;
+    const whole: number[] = [];
+    const last = this.#chunkOf(end - 1);
+    for (let chunk = this.#chunkOf(run.first); chunk <= last; chunk += 1) {
+      if (this.#part.hasChunk(chunk)) whole.push(chunk);
+    }
+    this.#finished.push(...whole);
+    return whole;
+  }
+
+  #chunkOf(block: number): number {
+    return chunkOfBlock(this.#part.plan, block);
   }
 
   progress(holders: readonly Holder[]): DownloadProgress {

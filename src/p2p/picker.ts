@@ -1,13 +1,15 @@
 /**
- * Which block to ask of whom. Pure: no clock, no network, no disk; the caller says what happened and when.
+ * Which blocks to ask of whom. Pure: no clock, no network, no disk; the caller says what happened and when.
  *
- * Blocks are known by their number in the file. The rarest comes first, so that what only one holder has is fetched while that
+ * Blocks are known by their number in the file. What is asked for at once is a run: small blocks that stand side by side, together at most
+ * as large as a block can be, or one large one. The rarest comes first, so that what only one holder has is fetched while that
  * holder is there. Among equally rare ones a holder is asked for runs, from a place that chance chooses: receivers that start together
  * fetch different parts and give them to each other. What only one holder has and another receiver is about to get, as the holder or
  * that receiver says, will soon be had from there, so it is asked for last.
  */
-import { BitSet } from '../chunks/bits.js';
+import { BitSet, mergeRuns } from '../chunks/bits.js';
 import type { BlockRange } from '../chunks/plan.js';
+import { BLOCK_BYTES } from '../protocol/limits.js';
 import { LEAST_REQUESTS, LinkSpeed } from './linkspeed.js';
 import { Rarity } from './rarity.js';
 
@@ -21,8 +23,8 @@ export const PATIENCE_MS = 250;
 export interface PickerOptions {
   /** How many blocks the file has. */
   readonly blocks: number;
-  /** Those to fetch. */
-  readonly wanted: Iterable<number>;
+  /** Those to fetch; is not changed. */
+  readonly wanted: BitSet;
   readonly bytesOf: (block: number) => number;
   /** Bytes that may be under way in all: shared evenly by those who have something to give. */
   readonly roomBytes: number;
@@ -30,8 +32,8 @@ export interface PickerOptions {
   readonly random: () => number;
 }
 
-interface Flight {
-  readonly block: number;
+/** A run that was asked for; known by its first block, which is in no other. */
+interface Flight extends BlockRange {
   readonly bytes: number;
   /** Holders asked, with the time of asking. */
   readonly asked: Map<string, number>;
@@ -44,6 +46,8 @@ interface Holder {
   /** What is on its way to it. */
   coming: readonly BlockRange[];
   readonly speed: LinkSpeed;
+  /** Blocks of it that came and were right. */
+  good: number;
   /** What it was asked for and is not written. */
   readonly flights: Set<Flight>;
   /** Those of them that have not come. */
@@ -71,11 +75,10 @@ export class Picker {
 
   constructor(options: PickerOptions) {
     this.#options = options;
-    this.#missing = new BitSet(options.blocks);
-    this.#rarity = new Rarity(options.blocks);
+    this.#missing = options.wanted.copy();
+    this.#rarity = new Rarity(options.wanted);
     this.#returned = new BitSet(options.blocks);
     this.#coming = new BitSet(options.blocks);
-    for (const block of options.wanted) if (this.#missing.add(block)) this.#rarity.free(block);
   }
 
   /** Whether every wanted block is there. */
@@ -88,9 +91,9 @@ export class Picker {
     return this.#flights.size > 0;
   }
 
-  /** Blocks under way, ascending. */
-  get underWay(): readonly number[] {
-    return [...this.#flights.keys()].sort((a, b) => a - b);
+  /** What is under way, in order. */
+  get underWay(): readonly BlockRange[] {
+    return mergeRuns(this.#flights.values());
   }
 
   /** Bytes a millisecond that came from a holder lately; 0 when none did. */
@@ -128,7 +131,7 @@ export class Picker {
     const holder = this.#holders.get(id);
     if (holder === undefined) return;
     for (const flight of [...holder.flights]) {
-      if (flight.block >= first && flight.block < first + count) this.#giveBack(holder, flight);
+      if (flight.first < first + count && first < flight.first + flight.count) this.#giveBack(holder, flight);
     }
     for (let block = first; block < first + count; block += 1) {
       if (holder.has.delete(block) && this.#missing.has(block)) this.#rarity.count(block, -1);
@@ -144,59 +147,69 @@ export class Picker {
   }
 
   /**
-   * The next block to ask of this holder, noted as asked at `now` (milliseconds, any monotonic clock). Undefined when its
-   * window is full or there is nothing for it: ask again after the next event, or some time later for a block to overtake.
+   * What to ask of this holder next, noted as asked at `now` (milliseconds, any monotonic clock). Undefined when its
+   * window is full or there is nothing for it: ask again after the next event, or some time later for a run to overtake.
    */
-  next(id: string, now: number): number | undefined {
+  next(id: string, now: number): BlockRange | undefined {
     const holder = this.#holders.get(id);
-    if (holder === undefined || isFull(holder, this.#shareOf(holder))) return undefined;
-    const flight = this.#freeBlock(holder, now) ?? this.#blockToOvertake(holder, now);
+    if (holder === undefined) return undefined;
+    const windowBytes = Math.min(holder.speed.windowBytes, this.#shareOf(holder));
+    if (isFull(holder, windowBytes)) return undefined;
+    const flight = this.#freeRun(holder, windowBytes, now) ?? this.#runToOvertake(holder, now);
     if (flight === undefined) return undefined;
     flight.asked.set(id, now);
     holder.flights.add(flight);
     holder.onTheWire.add(flight);
     holder.wireBytes += flight.bytes;
-    return flight.block;
+    return { first: flight.first, count: flight.count };
   }
 
-  /** The block came from this holder, right: more may be asked of it. It is not there for good until it `arrived`. */
-  received(id: string, block: number, now: number): void {
-    const flight = this.#flights.get(block);
+  /** The run that begins with `first` came from this holder, right: more may be asked of it. It is not there for good until it `arrived`. */
+  received(id: string, first: number, now: number): void {
+    const flight = this.#flights.get(first);
     const holder = this.#holders.get(id);
     const askedAt = flight?.asked.get(id);
     if (flight === undefined || holder === undefined || askedAt === undefined) return;
     holder.speed.note(flight.bytes, askedAt, now);
+    holder.good += flight.count;
     if (holder.onTheWire.delete(flight)) holder.wireBytes -= flight.bytes;
   }
 
   /**
-   * The block came from this holder, was verified and written: who else was asked for it, whose requests are to be cancelled.
-   * Undefined when it had come from another before.
+   * The run that begins with `first` came from this holder, was verified and written, but for its `bad` blocks, which are free again: who
+   * else was asked for it, whose requests are to be cancelled. Undefined when it had come from another before.
    */
-  arrived(id: string, block: number): readonly string[] | undefined {
-    const flight = this.#flights.get(block);
+  arrived(id: string, first: number, bad: readonly number[] = []): readonly string[] | undefined {
+    const flight = this.#flights.get(first);
     if (flight === undefined) return undefined;
     for (const asked of flight.asked.keys()) land(this.#holders.get(asked), flight);
-    this.#flights.delete(block);
-    this.#missing.delete(block);
+    this.#flights.delete(first);
+    for (let block = first; block < first + flight.count; block += 1) this.#missing.delete(block);
+    for (const block of bad) {
+      this.#missing.add(block);
+      this.#free({ first: block, count: 1 });
+    }
     return [...flight.asked.keys()].filter((asked) => asked !== id);
   }
 
-  /** The block will not come from this holder; unless it is under way from another, it is free again. */
-  failed(id: string, block: number): void {
+  /** The run that begins with `first` will not come from this holder; unless it is under way from another, it is free again. */
+  failed(id: string, first: number): void {
     const holder = this.#holders.get(id);
-    const flight = this.#flights.get(block);
+    const flight = this.#flights.get(first);
     if (holder !== undefined && flight !== undefined && holder.flights.has(flight)) this.#giveBack(holder, flight);
   }
 
-  /** Blocks asked of this holder that have not come, oldest first. */
-  flyingFrom(id: string): readonly number[] {
-    return [...(this.#holders.get(id)?.onTheWire ?? [])].map(({ block }) => block);
+  /** What was asked of this holder and has not come, oldest first. */
+  flyingFrom(id: string): readonly BlockRange[] {
+    return [...(this.#holders.get(id)?.onTheWire ?? [])];
   }
 
   /** Whether somebody else has all the blocks that were asked of this holder. */
   isReplaceable(id: string): boolean {
-    return this.flyingFrom(id).every((block) => this.#rarity.holdersOf(block) > 1);
+    return this.flyingFrom(id).every(({ first, count }) => {
+      for (let block = first; block < first + count; block += 1) if (this.#rarity.holdersOf(block) <= 1) return false;
+      return true;
+    });
   }
 
   #holderOf(id: string): Holder {
@@ -212,17 +225,18 @@ export class Picker {
     return this.#options.roomBytes / giving;
   }
 
-  #freeBlock(holder: Holder, now: number): Flight | undefined {
+  #freeRun(holder: Holder, windowBytes: number, now: number): Flight | undefined {
     if (holder.idle) return undefined;
+    const take = (first: number, from: BitSet): Flight => this.#take(holder, first, from, windowBytes);
     const returned = this.#returned.count === 0 ? undefined : this.#returned.find(0, holder.has);
-    if (returned !== undefined) return this.#take(holder, returned);
+    if (returned !== undefined) return take(returned, this.#returned);
     let isHeldBack = false;
     for (const [at, free] of this.#rarity.rarestFirst.entries()) {
       if (free.count === 0) continue;
       const from = this.#isFor(holder, holder.cursor, free) ? holder.cursor : this.#anywhere();
       if (at > 0) {
         const block = free.find(from, holder.has);
-        if (block !== undefined && !this.#isBetterElsewhere(holder, block)) return this.#take(holder, block);
+        if (block !== undefined && !this.#isBetterElsewhere(holder, block)) return take(block, free);
         isHeldBack ||= block !== undefined;
         continue;
       }
@@ -230,12 +244,12 @@ export class Picker {
       const block = free.find(from, holder.has, holder.given, this.#coming);
       if (block !== undefined) {
         holder.exhaustedAt = undefined;
-        return this.#take(holder, block);
+        return take(block, free);
       }
       const given = free.find(from, holder.has);
       if (given === undefined) continue;
       holder.exhaustedAt ??= now;
-      if (now - holder.exhaustedAt >= patienceWith(holder)) return this.#take(holder, given);
+      if (now - holder.exhaustedAt >= patienceWith(holder)) return take(given, free);
       isHeldBack = true;
     }
     holder.idle = !isHeldBack;
@@ -255,32 +269,52 @@ export class Picker {
 
   /** Whether a holder's run goes on at this block. */
   #isFor(holder: Holder, block: number, free: BitSet): boolean {
-    const isPromised = holder.given.has(block) || this.#coming.has(block);
-    return block < this.#options.blocks && free.has(block) && holder.has.has(block) && !isPromised;
+    const isThere = block < this.#options.blocks && free.has(block) && holder.has.has(block);
+    return isThere && !this.#isPromised(holder, block);
+  }
+
+  /** Whether another receiver has it soon. */
+  #isPromised({ given }: Holder, block: number): boolean {
+    return given.has(block) || this.#coming.has(block);
   }
 
   #anywhere(): number {
     return Math.floor(this.#options.random() * this.#options.blocks);
   }
 
-  #take(holder: Holder, block: number): Flight {
-    this.#rarity.take(block);
-    this.#returned.delete(block);
-    holder.cursor = block + 1;
-    const flight: Flight = { block, bytes: this.#options.bytesOf(block), asked: new Map() };
-    this.#flights.set(block, flight);
+  /** The run from `first` on of what is in `from`: no more blocks than the holder has shown to be good, nor half its window. */
+  #take(holder: Holder, first: number, from: BitSet, windowBytes: number): Flight {
+    const { bytesOf } = this.#options;
+    const isPromised = this.#isPromised(holder, first);
+    const mostBytes = Math.min(BLOCK_BYTES, windowBytes / LEAST_REQUESTS);
+    const most = Math.min(this.#options.blocks - first, 1 + holder.good);
+    let bytes = bytesOf(first);
+    let count = 1;
+    for (let block = first + 1; count < most && bytes < mostBytes; block += 1, count += 1) {
+      const more = bytesOf(block);
+      if (bytes + more > mostBytes || !from.has(block) || !holder.has.has(block)) break;
+      if (this.#isPromised(holder, block) !== isPromised) break;
+      bytes += more;
+    }
+    for (let block = first; block < first + count; block += 1) {
+      this.#rarity.take(block);
+      this.#returned.delete(block);
+    }
+    holder.cursor = first + count;
+    const flight: Flight = { first, count, bytes, asked: new Map() };
+    this.#flights.set(first, flight);
     return flight;
   }
 
   /**
-   * The end game, and the rescue from a slow holder: when nothing is free for this holder, the block that has been under
+   * The end game, and the rescue from a slow holder: when nothing is free for this holder, the run that has been under
    * way longest from one other holder, if this one should have it much sooner.
    */
-  #blockToOvertake(holder: Holder, now: number): Flight | undefined {
+  #runToOvertake(holder: Holder, now: number): Flight | undefined {
     for (const flight of this.#flights.values()) {
       const [other, ...more] = flight.asked;
       if (other === undefined || more.length > 0 || other[0] === holder.id) continue;
-      if (!holder.has.has(flight.block)) continue;
+      if (!hasAll(holder, flight)) continue;
       const slow = this.#holders.get(other[0]);
       if (worthOvertaking(holder, slow?.speed.typicalMs, now - other[1])) return flight;
     }
@@ -291,9 +325,15 @@ export class Picker {
     land(holder, flight);
     flight.asked.delete(holder.id);
     if (flight.asked.size > 0) return;
-    this.#flights.delete(flight.block);
-    this.#rarity.free(flight.block);
-    this.#returned.add(flight.block);
+    this.#flights.delete(flight.first);
+    this.#free(flight);
+  }
+
+  #free({ first, count }: BlockRange): void {
+    for (let block = first; block < first + count; block += 1) {
+      this.#rarity.free(block);
+      this.#returned.add(block);
+    }
     for (const each of this.#holders.values()) each.idle = false;
   }
 }
@@ -305,6 +345,7 @@ function newHolder(id: string, blocks: number): Holder {
     given: new BitSet(blocks),
     coming: [],
     speed: new LinkSpeed(),
+    good: 0,
     flights: new Set(),
     onTheWire: new Set(),
     wireBytes: 0,
@@ -315,10 +356,15 @@ function newHolder(id: string, blocks: number): Holder {
 }
 
 /** A holder that has not sent one good block is asked for one at a time: a liar wastes no more than that. */
-function isFull({ speed, onTheWire, wireBytes }: Holder, shareBytes: number): boolean {
+function isFull({ speed, onTheWire, wireBytes }: Holder, windowBytes: number): boolean {
   if (speed.typicalMs === undefined) return onTheWire.size > 0;
   if (onTheWire.size < LEAST_REQUESTS) return false;
-  return wireBytes >= Math.min(speed.windowBytes, shareBytes) || onTheWire.size >= speed.windowRequests;
+  return wireBytes >= windowBytes || onTheWire.size >= speed.windowRequests;
+}
+
+function hasAll({ has }: Holder, { first, count }: BlockRange): boolean {
+  for (let block = first; block < first + count; block += 1) if (!has.has(block)) return false;
+  return true;
 }
 
 /** Milliseconds after which what was given away is not waited for any longer. */

@@ -126,7 +126,7 @@ export class Provider {
     blockDigests: async ({ root, chunk }, { user }, call) => {
       const digests = this.#find(root, chunk).blockDigests(chunk);
       if (digests === undefined) throw new ParleyError('CHUNK_GONE', { chunk });
-      await this.#slots.run(user, call.signal, () => call.write(digests));
+      await this.#slots.run(user, call, () => call.write(digests));
       return {};
     },
     fetchBlock: async ({ root, chunk, block, count = 1 }, context, call) => {
@@ -135,9 +135,9 @@ export class Provider {
       if (block >= ofChunk.count) throw new ParleyError('CHUNK_GONE', { file: share.file, chunk });
       const blocks = { first: ofChunk.first + block, count };
       this.#expectHeld(share, blocks);
-      for (let i = 0; i < count; i += 1) this.#watch.give(root, blocks.first + i);
+      this.#watch.give(root, blocks);
       const send = (): Promise<void> =>
-        this.#slots.run(context.user, call.signal, () => this.#send(share, blocks, context, call));
+        this.#slots.run(context.user, call, () => this.#send(share, blocks, context, call));
       await (this.#pieceBytes(context) < BLOCK_BYTES ? inTurn(context, send) : send());
       return {};
     },
@@ -152,10 +152,9 @@ export class Provider {
   /** @throws ParleyError CHUNK_GONE, BAD_REQUEST */
   #expectHeld(share: Share, { first, count }: BlockRange): void {
     const { plan, file } = share;
-    for (let block = first; block < first + count; block++) {
-      if (block < plan.blocks && share.hasBlock(block)) continue;
-      throw new ParleyError('CHUNK_GONE', { file, chunk: chunkOfBlock(plan, Math.min(block, plan.blocks - 1)) });
-    }
+    const last = plan.blocks - 1;
+    const missing = first + count - 1 > last ? last : share.lacks({ first, count });
+    if (missing !== undefined) throw new ParleyError('CHUNK_GONE', { file, chunk: chunkOfBlock(plan, missing) });
     if (bytesOfBlocks(plan, { first, count }).length <= BLOCK_BYTES) return;
     throw new ParleyError('BAD_REQUEST', { command: 'fetchBlock', reason: 'so many blocks have more than 1 MiB' });
   }
@@ -173,7 +172,7 @@ export class Provider {
       let sent = 0;
       do {
         const piece = Math.min(length - sent, this.#pieceBytes(context));
-        await this.#mayGo(piece, context, call.signal);
+        await this.#mayGo(piece, context, call);
         const rest = buffer.subarray(sent);
         const isLast = sent + piece === length;
         const write = isLast
@@ -195,10 +194,12 @@ export class Provider {
   }
 
   /** @throws ParleyError CANCELLED */
-  async #mayGo(bytes: number, { user, limit }: Context, signal: AbortSignal): Promise<void> {
-    await limit.take(bytes, signal);
+  async #mayGo(bytes: number, { user, limit }: Context, call: IncomingCall): Promise<void> {
+    // A signal is dear to make: only for those who may have to wait.
+    if (limit.bytesPerSecond === Infinity && this.#limit.bytesPerSecond === Infinity) return;
+    await limit.take(bytes, call.signal);
     try {
-      await this.#limit.take(bytes, signal, nameKey(user));
+      await this.#limit.take(bytes, call.signal, nameKey(user));
     } catch (thrown) {
       limit.refund(bytes);
       throw thrown;

@@ -12,9 +12,10 @@ export class Rarity {
   /** The sets of free blocks that some holder has; some are empty. */
   readonly rarestFirst: readonly BitSet[];
 
-  constructor(blocks: number) {
-    this.#holders = new Uint16Array(blocks);
-    this.#free = Array.from({ length: COMMON + 1 }, () => new BitSet(blocks));
+  /** `free`: the blocks that can be asked for. */
+  constructor(free: BitSet) {
+    this.#holders = new Uint16Array(free.size);
+    this.#free = [free.copy(), ...Array.from({ length: COMMON }, () => new BitSet(free.size))];
     this.rarestFirst = this.#free.slice(1);
   }
 

@@ -3,7 +3,7 @@ import { BitSet } from '../chunks/bits.js';
 import { DIGEST_BYTES } from '../chunks/digest.js';
 import type { Part } from '../chunks/part.js';
 import { blocksOfChunk } from '../chunks/plan.js';
-import type { Plan } from '../chunks/plan.js';
+import type { BlockRange, Plan } from '../chunks/plan.js';
 import type { Source } from '../chunks/source.js';
 import type { Digest } from '../protocol/values.js';
 
@@ -15,9 +15,10 @@ export interface Share {
   heldChunks(): Buffer;
   /** The blocks held, for reading. */
   heldBlocks(): BitSet;
-  hasBlock(block: number): boolean;
-  /** Blocks that were asked for and are on their way here, ascending. */
-  coming(): readonly number[];
+  /** The first of these blocks that is not held; undefined when all are. */
+  lacks(blocks: BlockRange): number | undefined;
+  /** Blocks that were asked for and are on their way here, in order. */
+  coming(): readonly BlockRange[];
   /** Digests of a chunk's blocks in order; undefined when not known. */
   blockDigests(chunk: number): Buffer | undefined;
   /** Reads `count` blocks from `block` on (its number in the file) into `target` at `targetOffset`. @throws ParleyError CHUNK_GONE */
@@ -38,7 +39,7 @@ export function sourceShare(file: string, source: Source, blockDigests: Buffer):
     plan,
     heldChunks: () => (source.usable ? BitSet.full(plan.chunks) : new BitSet(plan.chunks)).toBytes(),
     heldBlocks: () => (source.usable ? all : none),
-    hasBlock: (block) => source.usable && block < plan.blocks,
+    lacks: (blocks) => (source.usable ? all : none).lacks(blocks),
     coming: () => [],
     blockDigests: (chunk) => {
       const { first, count } = blocksOfChunk(plan, chunk);
@@ -49,13 +50,13 @@ export function sourceShare(file: string, source: Source, blockDigests: Buffer):
 }
 
 /** A file that is being fetched as a share: each block that is there is served already. `coming` tells which are on their way. */
-export function partShare(file: string, part: Part, coming: () => readonly number[] = () => []): Share {
+export function partShare(file: string, part: Part, coming: () => readonly BlockRange[] = () => []): Share {
   return {
     file,
     plan: part.plan,
     heldChunks: () => part.heldChunks(),
     heldBlocks: () => part.heldBlocks,
-    hasBlock: (block) => part.has(block),
+    lacks: (blocks) => part.heldBlocks.lacks(blocks),
     coming,
     blockDigests: (chunk) => part.blockDigests(chunk),
     read: (block, target, targetOffset, count) => part.read(block, target, targetOffset, count),

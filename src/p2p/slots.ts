@@ -27,11 +27,12 @@ export class Slots {
   }
 
   /**
-   * Runs `task` for `user` when it is their turn.
+   * Runs `task` for `user` when it is their turn. The signal of `asked` is looked at only when they have to wait: making one costs more
+   * than a turn.
    * @throws ParleyError SERVER_BUSY when too much of this user waits already; CANCELLED when the signal aborts before the turn
    */
-  async run<T>(user: string, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
-    await this.#turn(user, signal);
+  async run<T>(user: string, asked: { readonly signal: AbortSignal }, task: () => Promise<T>): Promise<T> {
+    if (!this.#enter(user)) await this.#turn(user, asked.signal);
     try {
       return await task();
     } finally {
@@ -50,6 +51,24 @@ export class Slots {
       else if (slots.serving > 0 || (isBefore && slots.waiting.size > 0)) ahead += 1;
     }
     return ahead === 0 ? undefined : ahead;
+  }
+
+  /** Takes a free slot, if there is one and nothing of this user waits for it. */
+  #enter(user: string): boolean {
+    const slots = this.#users.get(user) ?? { serving: 0, waiting: new Set() };
+    if (slots.waiting.size > 0 || slots.serving >= this.#limits.perUser || this.#serving >= this.#limits.total) {
+      return false;
+    }
+    this.#take(user, slots);
+    return true;
+  }
+
+  /** Whoever is served last is last. */
+  #take(user: string, slots: UserSlots): void {
+    slots.serving += 1;
+    this.#serving += 1;
+    this.#users.delete(user);
+    this.#users.set(user, slots);
   }
 
   async #turn(user: string, signal: AbortSignal): Promise<void> {
@@ -88,10 +107,7 @@ export class Slots {
         const [first] = slots.waiting;
         if (first === undefined) break;
         slots.waiting.delete(first);
-        slots.serving += 1;
-        this.#serving += 1;
-        this.#users.delete(user);
-        this.#users.set(user, slots);
+        this.#take(user, slots);
         first();
       }
     }

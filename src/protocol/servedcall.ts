@@ -110,7 +110,9 @@ export class ServedCall implements IncomingCall {
 
   async #writeInPlace(framed: Buffer, payloadBytes: number): Promise<void> {
     await this.#creditGate().take(payloadBytes);
-    await this.#wire.drained(this.signal);
+    // Without the signal, which is dear to make: whoever cancels is rid of it with the next thing that leaves.
+    await this.#wire.drained();
+    this.throwIfStopped();
     writeHeader(framed, 0, 'data', this.#id, payloadBytes);
     await this.#wire.sendInPlace(framed);
   }

@@ -106,4 +106,14 @@ describe('chunks/bits', () => {
     expect(numbersOf(BitSet.full(size).runs())).to.have.length(size);
     expect(BitSet.full(size).toBytes()).to.deep.equal(Buffer.from([0xff, 0xff, 0xff, 0x1f]));
   });
+
+  it('finds the first of a run that is not there', () => {
+    const set = new BitSet(40);
+    set.addRun({ first: 3, count: 20 });
+    expect(set.lacks({ first: 3, count: 20 })).to.equal(undefined);
+    expect(set.lacks({ first: 2, count: 5 })).to.equal(2);
+    expect(set.lacks({ first: 20, count: 9 })).to.equal(23);
+    expect(set.lacks({ first: 39, count: 2 })).to.equal(39);
+    expect(BitSet.full(40).lacks({ first: 39, count: 2 })).to.equal(40);
+  });
 });

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { BitSet } from '../../src/chunks/bits.js';
+import type { BlockRange } from '../../src/chunks/plan.js';
 import { MAX_RUNS_PER_EVENT } from '../../src/protocol/limits.js';
 import type { HeldNews } from '../../src/protocol/commands/peer/watchHeld.js';
 import type { Connection } from '../../src/protocol/connection.js';
@@ -17,7 +18,7 @@ const BLOCKS = 40;
 describe('p2p/heldwatch', () => {
   const file = makeFile(BLOCKS * 100, BLOCKS);
   const { root } = file.manifest;
-  let coming: number[] = [];
+  let coming: BlockRange[] = [];
   afterEach(() => (coming = []));
 
   /** A provider whose one share has these blocks. */
@@ -28,7 +29,7 @@ describe('p2p/heldwatch', () => {
       plan: file.plan,
       heldChunks: () => held().toBytes(),
       heldBlocks: held,
-      hasBlock: (block) => held().has(block),
+      lacks: (blocks) => held().lacks(blocks),
       coming: () => coming,
       blockDigests: () => undefined,
       read: (block, target, at) => {
@@ -80,7 +81,7 @@ describe('p2p/heldwatch', () => {
   });
 
   it('tells what is on its way, whenever that changes', async () => {
-    coming = [4, 5];
+    coming = [{ first: 4, count: 2 }];
     const { clock, connect } = serving(() => new BitSet(BLOCKS));
     const { heard, stop } = watch(connect('bob'));
     await turn(clock);
@@ -128,7 +129,7 @@ describe('p2p/heldwatch', () => {
       plan: big.plan,
       heldChunks: () => held.toBytes(),
       heldBlocks: () => held,
-      hasBlock: () => true,
+      lacks: () => undefined,
       coming: () => [],
       blockDigests: () => undefined,
       read: () => Promise.resolve(1),

@@ -2,16 +2,18 @@ import fc from 'fast-check';
 import { expect } from 'chai';
 import { LEAST_REQUESTS, WINDOW_BYTES, WINDOW_REQUESTS } from '../../src/p2p/linkspeed.js';
 import { OVERTAKE_AFTER_MS, PATIENCE_MS } from '../../src/p2p/picker.js';
-import { MIB, fill, land, makePicker, only, prove, range, seeded, upTo } from './pickers.js';
+import { runsOf } from '../../src/chunks/bits.js';
+import type { Picker } from '../../src/p2p/picker.js';
+import { MIB, fill, fillRuns, land, makePicker, next, only, prove, range, seeded, upTo, wanted } from './pickers.js';
 
 describe('p2p/picker', () => {
   it('asks an unproven holder for one block, then for one more with each that comes', () => {
     const picker = makePicker(100);
     picker.offer('a', upTo(100));
     expect(fill(picker, 'a')).to.have.length(1);
-    land(picker, 'a', picker.flyingFrom('a')[0]!, 5);
+    land(picker, 'a', picker.flyingFrom('a')[0]!.first, 5);
     expect(fill(picker, 'a', 5)).to.have.length(LEAST_REQUESTS + 1);
-    for (const block of picker.flyingFrom('a')) land(picker, 'a', block, 10);
+    for (const { first } of picker.flyingFrom('a')) land(picker, 'a', first, 10);
     for (let i = 0; i < 20; i += 1) prove(picker, 'a', 5, 10 + 5 * i);
     // 1 MiB in 5 ms is worth the whole window.
     expect(fill(picker, 'a', 110)).to.have.length(WINDOW_BYTES / MIB);
@@ -31,10 +33,89 @@ describe('p2p/picker', () => {
   });
 
   it('bounds the requests for small blocks, too', () => {
-    const picker = makePicker(200, { bytesOf: () => 1000 });
-    picker.offer('a', upTo(200));
+    // Every other one, so that no two are one request.
+    const picker = makePicker(600, { bytesOf: () => 1000, wanted: wanted(600, ...range(300).map((i) => 2 * i)) });
+    picker.offer('a', upTo(600));
     for (let i = 0; i < 100; i += 1) prove(picker, 'a', 1, i);
     expect(fill(picker, 'a', 100)).to.have.length(WINDOW_REQUESTS);
+  });
+
+  it('asks for small blocks that stand side by side at once: as many as have been good, and up to 1 MiB', () => {
+    const picker = makePicker(4_096, { bytesOf: () => MIB / 64, random: () => 0 });
+    picker.offer('a', upTo(4_096));
+    let now = 0;
+    const counts: number[] = [];
+    for (let good = 0; good < 1_000; now += 5) {
+      const run = picker.next('a', now);
+      if (run === undefined) throw new Error('nothing to ask for');
+      expect(run.count).to.be.at.most(good + 1);
+      good += run.count;
+      counts.push(run.count);
+      land(picker, 'a', run.first, now + 5);
+    }
+    expect(counts[0]).to.equal(1);
+    expect(counts.at(-1)).to.equal(64);
+    expect(fillRuns(picker, 'a', now).map(({ count }) => count)).to.deep.equal(Array(8).fill(64));
+  });
+
+  it('asks a slow holder for little at once, although its blocks are small', () => {
+    const picker = makePicker(4_096, { bytesOf: () => MIB / 64, random: () => 0 });
+    picker.offer('a', upTo(4_096));
+    // 16 KiB a second.
+    for (let i = 0; i < 8; i += 1) {
+      const run = picker.next('a', i * 1_000);
+      land(picker, 'a', run?.first ?? 0, (i + (run?.count ?? 0)) * 1_000);
+    }
+    expect(fillRuns(picker, 'a', 60_000).map(({ count }) => count)).to.deep.equal([1, 1]);
+  });
+
+  it('ends a run where something else begins', () => {
+    const proven = (...holes: number[]): Picker => {
+      const picker = makePicker(64, { bytesOf: () => 1000, random: () => 0 });
+      picker.offer('a', runsOf(range(64).filter((block) => !holes.includes(block))));
+      for (let first = 0; first < 8;) {
+        const run = picker.next('a', first);
+        land(picker, 'a', first, first + 1);
+        first += run?.count ?? 64;
+      }
+      return picker;
+    };
+    const nextOf = (picker: Picker): unknown => picker.next('a', 20);
+    expect(nextOf(proven())).to.deep.include({ first: 15 });
+    expect(nextOf(proven(20))).to.deep.equal({ first: 15, count: 5 });
+    const given = proven();
+    given.given('a', only(21));
+    expect(nextOf(given)).to.deep.equal({ first: 15, count: 6 });
+    const rarer = proven();
+    rarer.offer('b', [{ first: 18, count: 9 }]);
+    expect(nextOf(rarer)).to.deep.equal({ first: 15, count: 3 });
+    // What failed goes first, and alone.
+    const failed = proven();
+    const run = failed.next('a', 20);
+    failed.next('a', 20);
+    failed.failed('a', run?.first ?? 0);
+    expect(failed.next('a', 21)).to.deep.equal(run);
+  });
+
+  it('frees the blocks of a run that were bad, and only them', () => {
+    const picker = makePicker(16, { bytesOf: () => 1000, random: () => 0 });
+    picker.offer('a', upTo(16));
+    prove(picker, 'a');
+    prove(picker, 'a', 10, 10);
+    const run = picker.next('a', 20);
+    expect(run).to.deep.equal({ first: 3, count: 4 });
+    picker.received('a', 3, 30);
+    expect(picker.arrived('a', 3, [4, 6])).to.deep.equal([]);
+    picker.remove('a');
+    picker.offer('b', upTo(16));
+    const left: number[] = [];
+    for (let now = 40; !picker.finished; now += 1) {
+      const next = picker.next('b', now);
+      if (next === undefined) throw new Error('nothing to ask for');
+      left.push(...range(next.count).map((i) => next.first + i));
+      land(picker, 'b', next.first, now + 1);
+    }
+    expect(left.sort((x, y) => x - y)).to.deep.equal([4, 6, ...range(9).map((i) => 7 + i)]);
   });
 
   it('asks a slow holder for little ahead', () => {
@@ -69,12 +150,12 @@ describe('p2p/picker', () => {
     picker.offer('origin', upTo(4));
     picker.given('origin', only(1, 2));
     expect([prove(picker, 'origin', 100), prove(picker, 'origin', 100, 100)].sort()).to.deep.equal([0, 3]);
-    expect(picker.next('origin', 200)).to.equal(undefined);
+    expect(next(picker, 'origin', 200)).to.equal(undefined);
     // Whoever has it gives it.
     picker.offer('other', only(2));
-    expect(picker.next('other', 210)).to.equal(2);
-    expect(picker.next('origin', 200 + PATIENCE_MS)).to.equal(undefined);
-    expect(picker.next('origin', 200 + PATIENCE_MS + 250)).to.equal(1);
+    expect(next(picker, 'other', 210)).to.equal(2);
+    expect(next(picker, 'origin', 200 + PATIENCE_MS)).to.equal(undefined);
+    expect(next(picker, 'origin', 200 + PATIENCE_MS + 250)).to.equal(1);
   });
 
   it('asks last for what only one holder has and is on its way to another receiver', () => {
@@ -82,10 +163,10 @@ describe('p2p/picker', () => {
     picker.offer('origin', upTo(4));
     picker.coming('other', only(0, 1, 2));
     expect(prove(picker, 'origin')).to.equal(3);
-    expect(picker.next('origin', 10)).to.equal(undefined);
+    expect(next(picker, 'origin', 10)).to.equal(undefined);
     // It came to nothing, or the other left.
     picker.coming('other', only(0, 2));
-    expect(picker.next('origin', 20)).to.equal(1);
+    expect(next(picker, 'origin', 20)).to.equal(1);
     picker.remove('other');
     expect(fill(picker, 'origin', 30)).to.have.length(2);
   });
@@ -95,12 +176,12 @@ describe('p2p/picker', () => {
     picker.offer('a', upTo(3));
     picker.offer('b', upTo(3));
     const left = 3 - prove(picker, 'a') - prove(picker, 'b');
-    expect(picker.next('a', 10)).to.equal(left);
-    expect(picker.next('b', 10)).to.equal(undefined);
+    expect(next(picker, 'a', 10)).to.equal(left);
+    expect(next(picker, 'b', 10)).to.equal(undefined);
     picker.failed('a', left);
-    expect(picker.next('b', 10)).to.equal(left);
+    expect(next(picker, 'b', 10)).to.equal(left);
     picker.remove('b');
-    expect(picker.next('a', 10)).to.equal(left);
+    expect(next(picker, 'a', 10)).to.equal(left);
     expect(land(picker, 'a', left, 11)).to.deep.equal([]);
     expect(picker.finished).to.equal(true);
   });
@@ -122,17 +203,17 @@ describe('p2p/picker', () => {
     picker.offer('a', only(0, 1));
     picker.withdraw('a', { first: 0, count: 1 });
     expect(prove(picker, 'a')).to.equal(1);
-    expect(picker.next('a', 0)).to.equal(undefined);
+    expect(next(picker, 'a', 0)).to.equal(undefined);
   });
 
   it('overtakes a late block at the end, once, and names the loser', () => {
     const picker = makePicker(3);
     for (const id of ['fast', 'slow', 'third']) picker.offer(id, upTo(3));
     const last = 3 - prove(picker, 'fast') - prove(picker, 'third');
-    expect(picker.next('slow', 10)).to.equal(last);
-    expect(picker.next('fast', 11)).to.equal(undefined);
-    expect(picker.next('fast', 10 + OVERTAKE_AFTER_MS)).to.equal(last);
-    expect(picker.next('third', 10 + OVERTAKE_AFTER_MS)).to.equal(undefined);
+    expect(next(picker, 'slow', 10)).to.equal(last);
+    expect(next(picker, 'fast', 11)).to.equal(undefined);
+    expect(next(picker, 'fast', 10 + OVERTAKE_AFTER_MS)).to.equal(last);
+    expect(next(picker, 'third', 10 + OVERTAKE_AFTER_MS)).to.equal(undefined);
     expect(land(picker, 'fast', last, 300)).to.deep.equal(['slow']);
     expect(picker.flyingFrom('slow')).to.deep.equal([]);
   });
@@ -142,14 +223,14 @@ describe('p2p/picker', () => {
     for (const id of ['a', 'b']) picker.offer(id, upTo(3));
     prove(picker, 'a', 10_000);
     prove(picker, 'b', 10_000);
-    expect(picker.next('b', 10_000)).not.to.equal(undefined);
-    for (const now of [11_000, 15_000, 19_000]) expect(picker.next('a', now)).to.equal(undefined);
+    expect(next(picker, 'b', 10_000)).not.to.equal(undefined);
+    for (const now of [11_000, 15_000, 19_000]) expect(next(picker, 'a', now)).to.equal(undefined);
   });
 
   it('asks only for what is wanted, and knows whether a holder can be replaced', () => {
-    const picker = makePicker(4, { wanted: [3] });
+    const picker = makePicker(4, { wanted: wanted(4, 3) });
     picker.offer('a', upTo(4));
-    expect(picker.next('a', 0)).to.equal(3);
+    expect(next(picker, 'a', 0)).to.equal(3);
     expect(picker.isReplaceable('a')).to.equal(false);
     picker.offer('b', upTo(4));
     expect(picker.isReplaceable('a')).to.equal(true);
@@ -166,13 +247,13 @@ describe('p2p/picker', () => {
     const begin = performance.now();
     for (let fetched = 0; !picker.finished;) {
       for (const id of ['c', 'b', 'a']) {
-        const block = picker.next(id, fetched);
-        if (block === undefined) continue;
-        land(picker, id, block, fetched);
-        fetched += 1;
+        const run = picker.next(id, fetched);
+        if (run === undefined) continue;
+        land(picker, id, run.first, fetched);
+        fetched += run.count;
       }
     }
-    expect(performance.now() - begin).to.be.lessThan(5_000); // takes 0.1 s; quadratic search would take minutes
+    expect(performance.now() - begin).to.be.lessThan(5_000); // takes 0.05 s; quadratic search would take minutes
   });
 
   it('fetches every block exactly once it arrives, whatever fails, leaves and joins', () => {
@@ -189,7 +270,7 @@ describe('p2p/picker', () => {
         events.forEach(({ kind, holder, block, pick }, i) => {
           const id = `h${holder}`;
           const flying = picker.flyingFrom(id);
-          const chosen = flying[pick % Math.max(1, flying.length)];
+          const chosen = flying[pick % Math.max(1, flying.length)]?.first;
           if (kind === 0) picker.offer(id, [{ first: block, count: 3 }]);
           if (kind === 1) picker.withdraw(id, { first: block, count: 1 });
           if (kind === 2) picker.remove(id);
@@ -202,7 +283,7 @@ describe('p2p/picker', () => {
         expect(picker.underWay).to.deep.equal([]);
         picker.offer('last', upTo(blocks));
         for (let now = 0; !picker.finished; now += 1) {
-          const block = picker.next('last', now);
+          const block = next(picker, 'last', now);
           expect(block).not.to.equal(undefined);
           if (block !== undefined) come('last', block, now);
         }

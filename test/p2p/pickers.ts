@@ -2,7 +2,7 @@
 import { Picker } from '../../src/p2p/picker.js';
 import type { PickerOptions } from '../../src/p2p/picker.js';
 import type { BlockRange } from '../../src/chunks/plan.js';
-import { runsOf } from '../../src/chunks/bits.js';
+import { BitSet, runsOf } from '../../src/chunks/bits.js';
 
 export const MIB = 1024 * 1024;
 
@@ -23,10 +23,17 @@ export const range = (n: number): number[] => Array.from({ length: n }, (_, i) =
 export const upTo = (n: number): BlockRange[] => [{ first: 0, count: n }];
 export const only = (...blocks: number[]): BlockRange[] => runsOf(blocks);
 
+/** The blocks named, of so many. */
+export function wanted(blocks: number, ...named: number[]): BitSet {
+  const set = new BitSet(blocks);
+  for (const block of named) set.add(block);
+  return set;
+}
+
 export function makePicker(blocks: number, options: Partial<PickerOptions> = {}): Picker {
   return new Picker({
     blocks,
-    wanted: range(blocks),
+    wanted: BitSet.full(blocks),
     bytesOf: () => MIB,
     roomBytes: 64 * MIB,
     random: seeded(1),
@@ -34,23 +41,32 @@ export function makePicker(blocks: number, options: Partial<PickerOptions> = {})
   });
 }
 
-/** A block that came and was written. */
-export function land(picker: Picker, id: string, block: number, now: number): readonly string[] | undefined {
-  picker.received(id, block, now);
-  return picker.arrived(id, block);
+/** The first block of what is to be asked for next. */
+export function next(picker: Picker, id: string, now: number): number | undefined {
+  return picker.next(id, now)?.first;
 }
 
-/** Gets one block through, so that the holder has shown that it can. */
+/** A run, known by its first block, that came and was written. */
+export function land(picker: Picker, id: string, first: number, now: number): readonly string[] | undefined {
+  picker.received(id, first, now);
+  return picker.arrived(id, first);
+}
+
+/** Gets one run through, so that the holder has shown that it can; its first block. */
 export function prove(picker: Picker, id: string, ms = 10, now = 0): number {
-  const block = picker.next(id, now);
+  const block = next(picker, id, now);
   if (block === undefined) throw new Error('nothing to ask for');
   land(picker, id, block, now + ms);
   return block;
 }
 
-/** Asks until the window is full; the blocks. */
+/** Asks until the window is full; the first block of each run. */
 export function fill(picker: Picker, id: string, now = 0): number[] {
-  const asked: number[] = [];
-  for (let block = picker.next(id, now); block !== undefined; block = picker.next(id, now)) asked.push(block);
+  return fillRuns(picker, id, now).map(({ first }) => first);
+}
+
+export function fillRuns(picker: Picker, id: string, now = 0): BlockRange[] {
+  const asked: BlockRange[] = [];
+  for (let run = picker.next(id, now); run !== undefined; run = picker.next(id, now)) asked.push(run);
   return asked;
 }

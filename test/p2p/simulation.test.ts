@@ -1,10 +1,10 @@
 /** The picker in virtual time: downloads from holders of known rates, and receivers who feed each other. */
 import { expect } from 'chai';
-import { BitSet, runsOf } from '../../src/chunks/bits.js';
+import { BitSet } from '../../src/chunks/bits.js';
 import type { BlockRange } from '../../src/chunks/plan.js';
 import { HELD_PUSH_MS } from '../../src/p2p/heldwatch.js';
 import type { Picker } from '../../src/p2p/picker.js';
-import { land, makePicker, only, seeded, upTo } from './pickers.js';
+import { land, makePicker, next, only, seeded, upTo } from './pickers.js';
 
 const TICK_MS = 50;
 
@@ -57,7 +57,7 @@ function play(
     for (const to of receivers) {
       const fastestFirst = [...senders].sort((a, b) => to.picker.rateOf(b.id) - to.picker.rateOf(a.id));
       for (const from of fastestFirst) {
-        for (let block = to.picker.next(from.id, now); block !== undefined; block = to.picker.next(from.id, now)) {
+        for (let block = next(to.picker, from.id, now); block !== undefined; block = next(to.picker, from.id, now)) {
           if (from.queue.length === 0) from.busyUntil = now + from.blockMs;
           from.queue.push({ to, block });
           onAsk?.(from, block);
@@ -154,7 +154,7 @@ describe('p2p/picker in simulation', () => {
           for (const tell of news) tell();
           news = [];
           for (const { id, picker } of receivers) {
-            for (const other of receivers) if (other.id !== id) other.picker.coming(id, runsOf(picker.underWay));
+            for (const other of receivers) if (other.id !== id) other.picker.coming(id, picker.underWay);
           }
         },
       });

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { BitSet } from '../../src/chunks/bits.js';
 import { DIGEST_BYTES, blockDigest, chunkDigest, digestAt, manifestRoot } from '../../src/chunks/digest.js';
 import { blockPlace, blocksOfChunk, chunkOfBlock, chunkRange, planChunks } from '../../src/chunks/plan.js';
-import type { Plan } from '../../src/chunks/plan.js';
+import type { BlockRange, Plan } from '../../src/chunks/plan.js';
 import type { Clock } from '../../src/protocol/clock.js';
 import { Connection } from '../../src/protocol/connection.js';
 import type { CommandSpec, IncomingCall } from '../../src/protocol/command.js';
@@ -104,6 +104,21 @@ export class MemoryPart {
     this.#digests.set(chunk, digests);
   }
 
+  check({ first, count }: BlockRange, bytes: Buffer): number[] {
+    const begin = blockPlace(this.plan, first).offset;
+    return range(count)
+      .map((i) => blockPlace(this.plan, first + i))
+      .filter(({ chunk, indexInChunk, offset, length }) => {
+        const digest = blockDigest(bytes.subarray(offset - begin, offset - begin + length));
+        const known = this.#digests.get(chunk);
+        if (known !== undefined) return !digest.equals(digestAt(known, indexInChunk));
+        if (!chunkDigest(digest).equals(digestAt(this.#file.manifest.chunkDigests, chunk))) return true;
+        this.#digests.set(chunk, digest);
+        return false;
+      })
+      .map(({ block }) => block);
+  }
+
   async write(block: number, bytes: Uint8Array, count = 1): Promise<boolean> {
     await Promise.resolve();
     return this.writeNow(block, bytes, count);
@@ -163,7 +178,10 @@ export function shareOf(file: TestFile, from: TestHolder): Share {
       for (const chunk of from.claims ?? from.chunks) blocks.addRun(blocksOfChunk(file.plan, chunk));
       return blocks;
     },
-    hasBlock: (block) => from.chunks.has(chunkOfBlock(file.plan, block)),
+    lacks: ({ first, count }) =>
+      range(count)
+        .map((i) => first + i)
+        .find((block) => block >= file.plan.blocks || !from.chunks.has(chunkOfBlock(file.plan, block))),
     coming: () => [],
     blockDigests: (chunk) => {
       const digests = digestsOf(file.plan, file.blockDigests, chunk);

@@ -37,7 +37,7 @@ async function startHolder(
     plan: file.plan,
     heldChunks: () => bitmapOf(range(file.plan.chunks), file.plan.chunks),
     heldBlocks: () => BitSet.full(file.plan.blocks),
-    hasBlock: () => true,
+    lacks: () => undefined,
     coming: () => [],
     blockDigests: (chunk) => digestsOf(file.plan, file.blockDigests, chunk),
     read: async (block, target, targetOffset) => {

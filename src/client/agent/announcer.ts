@@ -1,4 +1,6 @@
 /** Keeps the server told which chunks of which file are held here: one statement a file at a time, the newest truth. */
+import { pause } from '../../protocol/clock.js';
+import type { Clock } from '../../protocol/clock.js';
 import type { ParamsIn } from '../../protocol/command.js';
 import { serverCommands } from '../../protocol/commands/server.js';
 import type { ParleyError } from '../../protocol/errors.js';
@@ -25,10 +27,16 @@ export function statementOf(root: Digest, chunks: number, bitmap: Buffer, isPart
   return held === 0 ? { root, chunks: undefined } : some;
 }
 
+/** Milliseconds between announcements of more chunks of a file: those who fetch it are told sooner, over their links. */
+const CHUNKS_PAUSE_MS = 250;
+
 export interface AnnouncerOptions {
+  readonly clock: Clock;
   readonly session: Pick<Session, 'call'>;
   /** What is held now; undefined when nothing of the file is known here. */
   readonly statement: (file: string) => Statement | undefined;
+  /** The same without its chunks, which takes a while with many of them. */
+  readonly about: (file: string) => Omit<Statement, 'chunks'> | undefined;
   /** The server does not take it: the file is registered no more, or as other bytes. */
   readonly onRefused: (file: string, error: ParleyError) => void;
 }
@@ -37,6 +45,10 @@ interface Pending {
   /** Chunks to be added to what the server knows, or all that is held. */
   news: Set<number> | 'all of it' | undefined;
   telling: Promise<void> | undefined;
+  /** Somebody waits: no pause between two announcements. */
+  isUrgent: boolean;
+  /** Ends the pause. */
+  hurry: () => void;
 }
 
 export class Announcer {
@@ -51,6 +63,7 @@ export class Announcer {
   tell(file: string): Promise<void> {
     const pending = this.#pending(file);
     pending.news = 'all of it';
+    urge(pending);
     return this.#run(file, pending);
   }
 
@@ -64,11 +77,14 @@ export class Announcer {
 
   /** Resolves when nothing about the file is left to be told. */
   async settled(file: string): Promise<void> {
-    await this.#files.get(file)?.telling;
+    const pending = this.#files.get(file);
+    if (pending === undefined) return;
+    urge(pending);
+    await pending.telling;
   }
 
   #pending(file: string): Pending {
-    const pending = this.#files.get(file) ?? { news: undefined, telling: undefined };
+    const pending = this.#files.get(file) ?? { news: undefined, telling: undefined, isUrgent: false, hurry: ignore };
     this.#files.set(file, pending);
     return pending;
   }
@@ -86,7 +102,11 @@ export class Announcer {
       const { news } = pending;
       pending.news = undefined;
       try {
-        await (news === 'all of it' ? this.#tellStatement(file) : this.#tellMore(file, [...news]));
+        if (news === 'all of it') await this.#tellStatement(file);
+        else {
+          await this.#tellMore(file, [...news]);
+          await this.#rest(pending);
+        }
       } catch (thrown) {
         const error = toParleyError(thrown);
         if (error.code === 'FILE_NOT_REGISTERED' || error.code === 'BYTES_DIFFER' || error.code === 'CHUNK_NOT_FOUND') {
@@ -105,12 +125,28 @@ export class Announcer {
   }
 
   async #tellMore(file: string, chunks: readonly number[]): Promise<void> {
-    const { session, statement } = this.#options;
-    const held = statement(file);
-    if (held?.chunks === undefined) return;
+    const { session, about } = this.#options;
+    const held = about(file);
+    if (held === undefined) return;
     for (let at = 0; at < chunks.length; at += MAX_INDICES_PER_CALL) {
       const add = chunks.slice(at, at + MAX_INDICES_PER_CALL);
       await session.call(serverCommands.hold, { ...held, file, chunks: { add } });
     }
   }
+
+  /** Chunks that become whole meanwhile are told together. */
+  async #rest(pending: Pending): Promise<void> {
+    if (pending.isUrgent) return;
+    const hurry = new AbortController();
+    pending.hurry = () => hurry.abort();
+    await pause(this.#options.clock, CHUNKS_PAUSE_MS, hurry.signal);
+    pending.hurry = ignore;
+  }
 }
+
+function urge(pending: Pending): void {
+  pending.isUrgent = true;
+  pending.hurry();
+}
+
+const ignore = (): void => undefined;

@@ -4,7 +4,7 @@ import type { FileIdentity } from '../../chunks/files.js';
 import type { FolderLayout } from '../../chunks/folderlayout.js';
 import type { Part } from '../../chunks/part.js';
 import { chunkOfBlock } from '../../chunks/plan.js';
-import type { Plan } from '../../chunks/plan.js';
+import type { BlockRange, Plan } from '../../chunks/plan.js';
 import { ParleyError } from '../../protocol/errors.js';
 import type { Digest } from '../../protocol/values.js';
 import type { Share } from '../../p2p/share.js';
@@ -24,8 +24,8 @@ export interface PartHolding {
   readonly share: Share;
   /** A download is writing to it. */
   busy: boolean;
-  /** Blocks that it has asked for, ascending. */
-  coming: () => readonly number[];
+  /** Blocks that it has asked for, in order. */
+  coming: () => readonly BlockRange[];
 }
 export type Holding = WholeHolding | PartHolding;
 
@@ -59,12 +59,20 @@ export class JoinedShare implements Share {
     return joined;
   }
 
-  hasBlock(block: number): boolean {
-    return this.#shares().some((share) => share.hasBlock(block));
+  lacks(blocks: BlockRange): number | undefined {
+    const shares = this.#shares();
+    if (shares.some((share) => share.lacks(blocks) === undefined)) return undefined;
+    const { first, count } = blocks;
+    for (let block = first; block < first + count; block += 1) {
+      if (!shares.some((share) => share.lacks({ first: block, count: 1 }) === undefined)) return block;
+    }
+    return undefined;
   }
 
-  coming(): readonly number[] {
-    return [...new Set(this.#shares().flatMap((share) => share.coming()))].sort((a, b) => a - b);
+  coming(): readonly BlockRange[] {
+    const coming = new BitSet(this.plan.blocks);
+    for (const share of this.#shares()) for (const run of share.coming()) coming.addRun(run);
+    return [...coming.runs()];
   }
 
   blockDigests(chunk: number): Buffer | undefined {
@@ -80,7 +88,9 @@ export class JoinedShare implements Share {
     const tried = new Set<Share>();
     let failure: unknown = new ParleyError('CHUNK_GONE', { file: this.file, chunk });
     while (true) {
-      const share = this.#shares().find((each) => each.hasBlock(block) && !tried.has(each));
+      const share = this.#shares().find(
+        (each) => each.lacks({ first: block, count }) === undefined && !tried.has(each),
+      );
       if (share === undefined) throw failure;
       tried.add(share);
       try {

@@ -51,8 +51,10 @@ export class Library implements Shares {
     this.#options = options;
     this.#stores = new ShareStores(options.home);
     this.#announcer = new Announcer({
+      clock: options.clock,
       session: options.session,
       statement: (file) => this.#statement(file),
+      about: (file) => this.#about(file),
       onRefused: (file, error) => void this.#onRefused(file, error),
     });
   }
@@ -299,12 +301,17 @@ export class Library implements Shares {
   }
 
   #statement(file: string): Statement | undefined {
-    const holdings = this.#usable((record) => record.file === file);
-    const [first] = holdings;
+    const [first] = this.#usable((record) => record.file === file);
     if (first === undefined) return undefined;
     const { root, chunks } = first.record;
     const held = this.find(root)?.heldChunks() ?? Buffer.alloc(0);
-    return statementOf(root, chunks, held, holdings.some(isPartial));
+    return statementOf(root, chunks, held, this.#about(file)?.partial === true);
+  }
+
+  #about(file: string): Omit<Statement, 'chunks'> | undefined {
+    const holdings = this.#usable((record) => record.file === file);
+    const [first] = holdings;
+    return first && { root: first.record.root, ...(holdings.some(isPartial) && { partial: true }) };
   }
 
   #usable(fits: (record: ShareRecord) => boolean = () => true): Holding[] {

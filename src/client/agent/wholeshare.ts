@@ -1,7 +1,7 @@
 /** Whole files and folders as shares: opened when somebody asks, closed when nobody does, and never served once they changed. */
 import { BitSet } from '../../chunks/bits.js';
 import type { Source } from '../../chunks/source.js';
-import type { Plan } from '../../chunks/plan.js';
+import type { BlockRange, Plan } from '../../chunks/plan.js';
 import type { Clock } from '../../protocol/clock.js';
 import { ParleyError } from '../../protocol/errors.js';
 import type { Digest } from '../../protocol/values.js';
@@ -60,11 +60,11 @@ export class WholeShare implements Share {
     return (this.#all ??= BitSet.full(this.plan.blocks));
   }
 
-  hasBlock(block: number): boolean {
-    return this.usable && block < this.plan.blocks;
+  lacks(blocks: BlockRange): number | undefined {
+    return this.heldBlocks().lacks(blocks);
   }
 
-  coming(): readonly number[] {
+  coming(): readonly BlockRange[] {
     return [];
   }
 

@@ -256,7 +256,7 @@ async function hostileHolder(people: People, undo: Cleanup) {
         plan: planChunks(bytes.length, 1),
         heldChunks: () => BitSet.full(1).toBytes(),
         heldBlocks: () => BitSet.full(planChunks(bytes.length, 1).blocks),
-        hasBlock: () => true,
+        lacks: () => undefined,
         coming: () => [],
         blockDigests: () => blockDigest(bytes),
         read: (_block, target, at) => {

@@ -18,7 +18,7 @@ function shareOf(sample: Sample, bytes: Buffer, chunks: readonly number[], reads
     plan,
     heldChunks: () => held.toBytes(),
     heldBlocks: () => BitSet.full(plan.blocks),
-    hasBlock: () => true,
+    lacks: () => undefined,
     coming: () => [],
     blockDigests: (chunk) => sample.digests(chunk),
     read: (first, target, at, count) => {
