@@ -21,6 +21,17 @@ export class BitSet {
     return all;
   }
 
+  /** What a bitmap says of the numbers below `size`; what it does not reach is not in it. */
+  static of(bitmap: Uint8Array, size: number): BitSet {
+    const set = new BitSet(size);
+    set.#bytes.set(bitmap.subarray(0, set.#bytes.length));
+    const spare = set.#bytes.length * 8 - size;
+    const last = set.#bytes.length - 1;
+    if (spare > 0) set.#bytes.writeUInt8(set.#bytes.readUInt8(last) & (0xff >> spare), last);
+    for (const byte of set.#bytes) set.#count += bitCount(byte);
+    return set;
+  }
+
   /** How many numbers are in it. */
   get count(): number {
     return this.#count;
@@ -113,6 +124,13 @@ export class BitSet {
   /** A copy of the bitmap. */
   toBytes(): Buffer {
     return Buffer.from(this.#bytes);
+  }
+
+  /** The numbers in it, ascending. */
+  numbers(): number[] {
+    const numbers: number[] = [];
+    for (const { first, count } of this.runs()) for (let i = first; i < first + count; i += 1) numbers.push(i);
+    return numbers;
   }
 
   /** The numbers of `within` that are in the set (or with `present` false: are not), as runs in order. */

@@ -57,8 +57,8 @@ export interface DownloadOptions {
   readonly jobs?: number | undefined;
   /** Bytes a second; no limit when absent. */
   readonly limitRate?: number | undefined;
-  /** A chunk is whole and verified: announce it. */
-  readonly onChunk?: (chunk: number) => void;
+  /** Chunks are whole and verified: announce them. */
+  readonly onChunks?: (chunks: readonly number[]) => void;
   /** A holder's bytes or promises were wrong: report it. */
   readonly onReport?: (user: string, chunk: number, code: 'HASH_MISMATCH' | 'CHUNK_GONE') => void;
   /** Called a few times a second. */
@@ -289,7 +289,8 @@ class Download {
     const alsoAsked = this.#picker.arrived(holder.user, run.first, bad);
     if (alsoAsked === undefined) return;
     for (const user of alsoAsked) this.#holders.get(user)?.requests.get(run.first)?.abort();
-    for (const chunk of this.#ledger.note(run, bad, holder)) this.#options.onChunk?.(chunk);
+    const whole = this.#ledger.note(run, bad, holder);
+    if (whole.length > 0) this.#options.onChunks?.(whole);
     if (this.#picker.finished) this.#wake();
   }
 

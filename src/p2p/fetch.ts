@@ -113,13 +113,3 @@ async function collect(
   }
   return have === bytes ? { kind: 'bytes', bytes: room() } : { kind: 'wrong length' };
 }
-
-/** The numbers below `size` whose bits are set in a bitmap. */
-export function* numbersIn(bitmap: Buffer, size: number): Generator<number, void, void> {
-  for (const [at, byte] of bitmap.entries()) {
-    for (let bit = 0; byte >> bit > 0; bit += 1) {
-      const number = at * 8 + bit;
-      if ((byte & (1 << bit)) !== 0 && number < size) yield number;
-    }
-  }
-}

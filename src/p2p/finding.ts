@@ -1,12 +1,13 @@
 /** Who holds which blocks: asked of the server now and then, and told by those who are linked as it comes. */
+import { BitSet } from '../chunks/bits.js';
 import type { BlockRange, Plan } from '../chunks/plan.js';
-import { blocksOfChunk } from '../chunks/plan.js';
+import { blocksOfChunks } from '../chunks/plan.js';
 import type { Clock } from '../protocol/clock.js';
 import type { HeldNews } from '../protocol/commands/peer/watchHeld.js';
 import type { ParleyError } from '../protocol/errors.js';
 import { toParleyError } from '../protocol/errors.js';
 import type { Digest } from '../protocol/values.js';
-import { numbersIn, watchHeld } from './fetch.js';
+import { watchHeld } from './fetch.js';
 import type { Holder, Holders } from './holders.js';
 import type { Picker } from './picker.js';
 
@@ -102,7 +103,7 @@ export class Finding {
     const said = `${bitmap}${partial === true ? '+' : ''}`;
     if (signal.aborted || this.#said.get(user) === said) return;
     this.#said.set(user, said);
-    const chunks = numbersIn(Buffer.from(bitmap, 'base64'), plan.chunks);
+    const chunks = BitSet.of(Buffer.from(bitmap, 'base64'), plan.chunks);
     holders.learn(user, blocksOf(plan, chunks), partial === true);
   }
 
@@ -117,8 +118,8 @@ export class Finding {
   }
 }
 
-function* blocksOf(plan: Plan, chunks: Iterable<number>): Generator<BlockRange, void, void> {
-  for (const chunk of chunks) yield blocksOfChunk(plan, chunk);
+function* blocksOf(plan: Plan, chunks: BitSet): Generator<BlockRange, void, void> {
+  if (plan.blocks > 0) for (const run of chunks.runs()) yield blocksOfChunks(plan, run);
 }
 
 function toRange([first, count]: readonly [number, number]): BlockRange {

@@ -1,7 +1,7 @@
 /** What a download wants, what of it is here, and how fast it comes. */
 import { BitSet } from '../chunks/bits.js';
 import type { Part } from '../chunks/part.js';
-import { blockPlace, blocksOfChunk, bytesOfBlocks, chunkOfBlock, chunkRange } from '../chunks/plan.js';
+import { blockLength, blocksOfChunks, bytesOfBlocks, chunkOfBlock } from '../chunks/plan.js';
 import type { BlockRange } from '../chunks/plan.js';
 import type { Clock } from '../protocol/clock.js';
 import type { Holder } from './holders.js';
@@ -30,21 +30,23 @@ export class Ledger {
   readonly sizeBytes: number;
   /** Blocks of the wanted chunks that are not here, by number in the file. */
   readonly missing: BitSet;
-  readonly #part: Pick<Part, 'plan' | 'has' | 'hasChunk'>;
+  readonly #part: Pick<Part, 'plan' | 'hasChunk'>;
   readonly #meter: RateMeter;
-  readonly #finished: number[] = [];
+  readonly #finished: BitSet;
   #bytes: number;
 
   constructor(part: Pick<Part, 'plan' | 'has' | 'hasChunk'>, chunks: Iterable<number>, clock: Clock) {
     this.#part = part;
     this.#meter = new RateMeter(clock);
     this.missing = new BitSet(part.plan.blocks);
+    this.#finished = new BitSet(part.plan.chunks);
+    const wanted = new BitSet(part.plan.chunks);
+    for (const chunk of chunks) wanted.add(chunk);
     let sizeBytes = 0;
     let missingBytes = 0;
-    for (const chunk of new Set(chunks)) {
-      sizeBytes += chunkRange(part.plan, chunk).length;
-      if (part.hasChunk(chunk)) continue;
-      const { first, count } = blocksOfChunk(part.plan, chunk);
+    for (const run of part.plan.blocks === 0 ? [] : wanted.runs()) {
+      const { first, count } = blocksOfChunks(part.plan, run);
+      sizeBytes += this.bytesOfRun({ first, count });
       for (let block = first; block < first + count; block += 1) {
         if (part.has(block)) continue;
         this.missing.add(block);
@@ -57,11 +59,11 @@ export class Ledger {
 
   /** Chunks made whole so far, ascending. */
   get finished(): readonly number[] {
-    return [...this.#finished].sort((a, b) => a - b);
+    return this.#finished.numbers();
   }
 
   bytesOf(block: number): number {
-    return blockPlace(this.#part.plan, block).length;
+    return blockLength(this.#part.plan, block);
   }
 
   bytesOfRun(run: BlockRange): number {
@@ -89,9 +91,8 @@ export class Ledger {
     const whole: number[] = [];
     const last = this.#chunkOf(end - 1);
     for (let chunk = this.#chunkOf(run.first); chunk <= last; chunk += 1) {
-      if (this.#part.hasChunk(chunk)) whole.push(chunk);
+      if (this.#part.hasChunk(chunk) && this.#finished.add(chunk)) whole.push(chunk);
     }
-    this.#finished.push(...whole);
     return whole;
   }
 

@@ -16,6 +16,8 @@ export type Answer = (spec: CommandSpec, params: unknown, call: IncomingCall) =>
 
 /** Room that a page leaves in its frame for the brackets around it. */
 const PAGE_BYTES = MAX_CONTROL_BYTES - 128;
+/** Items of a page that are made into JSON together: thousands of numbers in one list are common. */
+const ITEMS_TOGETHER = 1024;
 
 const callSchema = z.object({ command: z.string().max(64), params: z.unknown() });
 
@@ -143,19 +145,25 @@ function malformed(): ParleyError {
   return new ParleyError('PROTOCOL_ERROR', { reason: 'a call is not of its form' });
 }
 
+/** The items in pages of JSON, without brackets; each fits a frame unless one item alone does not. */
 function* cutIntoPages(items: readonly unknown[]): Generator<string> {
   let page: string[] = [];
   let pageBytes = 0;
-  for (const item of items) {
-    const json = JSON.stringify(item);
-    const bytes = Buffer.byteLength(json) + 1;
-    if (page.length > 0 && pageBytes + bytes > PAGE_BYTES) {
-      yield page.join(',');
-      page = [];
-      pageBytes = 0;
+  for (let at = 0; at < items.length; at += ITEMS_TOGETHER) {
+    const together = items.slice(at, at + ITEMS_TOGETHER);
+    // One piece for many small items; one for each where they are large.
+    const joined = JSON.stringify(together).slice(1, -1);
+    const pieces = Buffer.byteLength(joined) < PAGE_BYTES ? [joined] : together.map((item) => JSON.stringify(item));
+    for (const piece of pieces) {
+      const bytes = Buffer.byteLength(piece) + 1;
+      if (page.length > 0 && pageBytes + bytes > PAGE_BYTES) {
+        yield page.join(',');
+        page = [];
+        pageBytes = 0;
+      }
+      page.push(piece);
+      pageBytes += bytes;
     }
-    page.push(json);
-    pageBytes += bytes;
   }
   if (page.length > 0) yield page.join(',');
 }

@@ -276,7 +276,7 @@ export function downloadFrom(
       }
       return Promise.resolve(connectTo(file, to, undefined, { clock: more.clock }));
     },
-    onChunk: (chunk) => announced.push(chunk),
+    onChunks: (whole) => announced.push(...whole),
     onReport: (user, _chunk, code) => reports.push(`${user} ${code}`),
     ...more,
     part,

@@ -43,7 +43,7 @@ export interface AnnouncerOptions {
 
 interface Pending {
   /** Chunks to be added to what the server knows, or all that is held. */
-  news: Set<number> | 'all of it' | undefined;
+  news: number[] | 'all of it' | undefined;
   telling: Promise<void> | undefined;
   /** Somebody waits: no pause between two announcements. */
   isUrgent: boolean;
@@ -67,11 +67,11 @@ export class Announcer {
     return this.#run(file, pending);
   }
 
-  /** Tells of one chunk more; those that come while the last ones are told go out together. */
-  add(file: string, chunk: number): void {
+  /** Tells of more chunks; those that come while the last ones are told go out together. */
+  add(file: string, chunks: readonly number[]): void {
     const pending = this.#pending(file);
-    if (pending.news === undefined) pending.news = new Set([chunk]);
-    else if (pending.news !== 'all of it') pending.news.add(chunk);
+    if (pending.news === undefined) pending.news = [...chunks];
+    else if (pending.news !== 'all of it') pending.news.push(...chunks);
     void this.#run(file, pending);
   }
 
@@ -104,7 +104,7 @@ export class Announcer {
       try {
         if (news === 'all of it') await this.#tellStatement(file);
         else {
-          await this.#tellMore(file, [...news]);
+          await this.#tellMore(file, news);
           await this.#rest(pending);
         }
       } catch (thrown) {

@@ -10,6 +10,7 @@ export type DownloadAnswer = ResultIn<typeof agentCommands.download>;
 export const NOTHING: DownloadResult = { chunks: [], sources: [] };
 
 export function joinResults(a: DownloadResult, b: DownloadResult): DownloadResult {
+  if (a.sources.length === 0 && a.chunks.length === 0) return b;
   const bytes = new Map<string, number>();
   for (const source of [...a.sources, ...b.sources]) {
     bytes.set(source.user, (bytes.get(source.user) ?? 0) + source.bytes);

@@ -1,4 +1,5 @@
 /** The `download` command: from a name to verified bytes under the file's own name, or as far as they can be had. */
+import { BitSet } from '../../chunks/bits.js';
 import { clearRemains } from '../../chunks/endings.js';
 import type { FolderLayout } from '../../chunks/folderlayout.js';
 import { IndexPart } from '../../chunks/indexpart.js';
@@ -13,7 +14,6 @@ import type { TransferState } from '../../protocol/events.js';
 import type { DownloadView } from '../../p2p/diagnosis.js';
 import { download } from '../../p2p/download.js';
 import type { DownloadOptions, DownloadResult } from '../../p2p/download.js';
-import { numbersIn } from '../../p2p/fetch.js';
 import { joinResults, NOTHING, whole } from './downloadresults.js';
 import type { DownloadAnswer, Taken } from './downloadresults.js';
 import { countsOf } from './folders.js';
@@ -121,7 +121,7 @@ export class Downloads {
     try {
       const rest = await this.#fetchAndFinish(holding, registered, chunks, { ...job, tracked });
       const got = joinResults(index, rest);
-      const held = [...numbersIn(part.heldChunks(), part.plan.chunks)];
+      const held = BitSet.of(part.heldChunks(), part.plan.chunks).numbers();
       await library.announced(registered.file);
       tracked.end(undefined);
       const where = part.complete ? path : part.path;
@@ -206,7 +206,7 @@ export class Downloads {
       ...this.#swarm(registered, { request, path, signal }),
       part: holding.part,
       chunks,
-      onChunk: (chunk) => library.announceChunk(registered.file, chunk),
+      onChunks: (whole) => library.announceChunks(registered.file, whole),
       onProgress: (progress) => onState(tracked.progress(progress)),
     });
     return joinResults(own, fetched);

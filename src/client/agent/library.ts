@@ -151,9 +151,9 @@ export class Library implements Shares {
     return this.#announcer.tell(file);
   }
 
-  /** Announces a chunk more. */
-  announceChunk(file: string, chunk: number): void {
-    this.#announcer.add(file, chunk);
+  /** Announces more chunks. */
+  announceChunks(file: string, chunks: readonly number[]): void {
+    this.#announcer.add(file, chunks);
   }
 
   /** Resolves when the server knows what is held of a file, as far as it can be told. */

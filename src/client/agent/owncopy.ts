@@ -1,10 +1,9 @@
 /** What this user has of the same bytes elsewhere need not come over a link. */
-import { runsOf } from '../../chunks/bits.js';
+import { BitSet, runsOf } from '../../chunks/bits.js';
 import type { Part } from '../../chunks/part.js';
 import { blocksOfChunk, blocksOfChunks, chunkOfBlock, spansOf } from '../../chunks/plan.js';
 import type { Span } from '../../chunks/plan.js';
 import type { DownloadResult } from '../../p2p/download.js';
-import { numbersIn } from '../../p2p/fetch.js';
 import type { Share } from '../../p2p/share.js';
 import { toParleyError } from '../../protocol/errors.js';
 import { BLOCK_BYTES } from '../../protocol/limits.js';
@@ -21,7 +20,7 @@ export async function copyOwn(
   signal: AbortSignal,
 ): Promise<DownloadResult> {
   if (share === undefined) return { chunks: [], sources: [] };
-  const there = new Set(numbersIn(share.heldChunks(), part.plan.chunks));
+  const there = BitSet.of(share.heldChunks(), part.plan.chunks);
   const wanted = chunks.filter((chunk) => there.has(chunk) && !part.hasChunk(chunk));
   const buffer = Buffer.allocUnsafe(BLOCK_BYTES);
   let bytes = 0;

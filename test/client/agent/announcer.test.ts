@@ -33,11 +33,11 @@ describe('client/agent/announcer', () => {
 
   it('tells of the first chunk at once, and of those that become whole meanwhile together', async () => {
     const { clock, announcer, told, statements } = announcing();
-    announcer.add('a.bin', 3);
+    announcer.add('a.bin', [3]);
     await turn();
     expect(told).to.deep.equal([['hold', { add: [3] }]]);
     for (const chunk of [4, 5, 6]) {
-      announcer.add('a.bin', chunk);
+      announcer.add('a.bin', [chunk]);
       await clock.advance(50);
     }
     expect(told).to.have.length(1);
@@ -48,16 +48,16 @@ describe('client/agent/announcer', () => {
 
   it('does not pause when somebody waits for it, or all is to be told', async () => {
     const { announcer, told } = announcing();
-    announcer.add('a.bin', 1);
-    announcer.add('a.bin', 2);
+    announcer.add('a.bin', [1]);
+    announcer.add('a.bin', [2]);
     await turn();
-    announcer.add('a.bin', 3);
+    announcer.add('a.bin', [3]);
     await announcer.settled('a.bin');
     expect(told).to.deep.equal([
       ['hold', { add: [1] }],
       ['hold', { add: [2, 3] }],
     ]);
-    announcer.add('a.bin', 4);
+    announcer.add('a.bin', [4]);
     await turn();
     await announcer.tell('a.bin');
     expect(told.slice(2)).to.deep.equal([
