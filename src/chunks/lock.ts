@@ -1,7 +1,8 @@
 /** A lock file, so that two processes do not write the same target. It outlives its process; the next one sees that. */
 import { randomUUID } from 'node:crypto';
-import { link, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { open, readFile, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
 import { ParleyError } from '../protocol/errors.js';
 import { errnoOf } from './fserrors.js';
@@ -17,7 +18,9 @@ type Holder = z.infer<typeof Holder>;
 
 /** How long a lock may say nothing: longer than any process needs to write its name after it made the file. */
 const UNNAMED_MS = 10_000;
-const ATTEMPTS = 5;
+const ATTEMPTS = 50;
+/** Milliseconds to wait while somebody else takes a stale lock away, which takes one or two. */
+const RETRY_MS = 20;
 /** Ids of the locks that this process holds: a lock whose folder was moved away could not be removed when it was released. */
 const held = new Set<string>();
 
@@ -45,7 +48,7 @@ export async function takeLock(path: string, target: string): Promise<FileLock> 
     if (await (holder ? isAlive(holder) : isYoung(path))) {
       throw new ParleyError('TARGET_BUSY', { path: target, pid: holder?.pid ?? 0 });
     }
-    await remove(path, found);
+    if (!(await removeStale(path, found))) await wait(RETRY_MS);
   }
   throw new ParleyError('TARGET_BUSY', { path: target, pid: 0 });
 }
@@ -85,16 +88,22 @@ async function release(path: string, text: string): Promise<void> {
   if (found === text) await rm(path, { force: true });
 }
 
-/** Removes a lock whose process is gone. Of several that try, each moves a file aside first, and puts back a fresh lock. */
-async function remove(path: string, expected: string): Promise<void> {
-  const aside = `${path}.${randomUUID().slice(0, 8)}`;
+/**
+ * Removes a lock whose process is gone. One at a time, and looking once more: else a fresh lock would be removed, of somebody who took it just
+ * now. False while another is at it.
+ */
+async function removeStale(path: string, expected: string): Promise<boolean> {
+  const turn = `${path}.taking`;
+  if (!(await create(turn, ''))) {
+    // Left by somebody who was killed in these two milliseconds.
+    if (!(await isYoung(turn))) await rm(turn, { force: true });
+    return false;
+  }
   try {
-    await rename(path, aside);
-    if ((await readFile(aside, 'utf8')) !== expected) await link(aside, path);
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'EEXIST') throw error;
+    if ((await readFile(path, 'utf8').catch(absent)) === expected) await rm(path, { force: true });
+    return true;
   } finally {
-    await rm(aside, { force: true });
+    await rm(turn, { force: true });
   }
 }
 

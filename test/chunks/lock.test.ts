@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { takeLock } from '../../src/chunks/lock.js';
 import { refusalOf, useFolder } from './support.js';
@@ -52,6 +52,24 @@ describe('chunks/lock', () => {
     const results = await Promise.allSettled(Array.from({ length: 20 }, () => takeLock(at('lock'), '/target')));
     expect(results.filter(({ status }) => status === 'fulfilled')).to.have.lengthOf(1);
     expect(await readdir(dirname(at('lock')))).to.deep.equal(['lock']);
+  });
+
+  it('is taken from one who is gone by one at a time, and whoever was killed at it stops nobody for long', async () => {
+    await writeFile(at('lock'), holder(endedPid()));
+    await writeFile(at('lock.taking'), '');
+    let isTaken = false;
+    const taking = takeLock(at('lock'), '/target').finally(() => (isTaken = true));
+    // Long enough to look at it many times.
+    for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate);
+    expect(isTaken).to.equal(false);
+    await rm(at('lock.taking'));
+    await (await taking).release();
+    await writeFile(at('lock'), holder(endedPid()));
+    await writeFile(at('lock.taking'), '');
+    const long = new Date(Date.now() - 60_000);
+    await utimes(at('lock.taking'), long, long);
+    await (await takeLock(at('lock'), '/target')).release();
+    expect(await readdir(dirname(at('lock')))).to.deep.equal([]);
   });
 
   it('gives the maker of a nameless lock time to write its name, but not for ever', async () => {
