@@ -7,6 +7,9 @@ import { encodeJson } from './json.js';
 import { MAX_DATA_BYTES, STREAM_WINDOW_BYTES } from './limits.js';
 import type { Wire } from './wire.js';
 
+/** Why a call's signal aborts. One for all: an error for each block that was sent is a twentieth of a holder's time. */
+const ENDED = new ParleyError('CANCELLED');
+
 /** Most calls are a question and an answer: a signal and streams that nobody looks at would cost more than both. */
 export class ServedCall implements IncomingCall {
   readonly #wire: Wire;
@@ -92,7 +95,7 @@ export class ServedCall implements IncomingCall {
 
   #finish(state: 'stopped' | 'over'): void {
     this.#state = state;
-    this.#abort?.abort(new ParleyError('CANCELLED'));
+    this.#abort?.abort(ENDED);
     this.#credit?.close();
   }
 
