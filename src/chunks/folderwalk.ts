@@ -5,6 +5,7 @@ import type { Dirent } from 'node:fs';
 import { join } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
 import { MAX_FOLDER_DEPTH, MAX_FOLDER_ENTRIES } from '../protocol/limits.js';
+import { printable } from '../protocol/values.js';
 import { eachOf } from './each.js';
 import { identityOf } from './files.js';
 import type { FileIdentity } from './files.js';
@@ -37,6 +38,8 @@ export interface WalkOptions {
 
 /** Files looked at at once: as many as the thread pool has threads, and some to go on with. */
 const LOOKED_AT_AT_ONCE = 8;
+/** What stands in a name for bytes that are not UTF-8, and may stand in one by itself. */
+const NOT_UTF8 = '\ufffd';
 /** The owner may execute it. */
 const EXECUTABLE = 0o100n;
 
@@ -66,6 +69,7 @@ export async function walkFolder(path: string, options: WalkOptions = {}): Promi
     await eachOf(found, LOOKED_AT_AT_ONCE, async (dirent) => {
       options.signal?.throwIfAborted();
       const localPath = join(localAbove, dirent.name);
+      if (dirent.name.includes(NOT_UTF8)) await refuseOtherBytes(join(path, localAbove), dirent.name, localPath);
       const entry = { path: joined(above, dirent.name.normalize('NFC')), localPath };
       const kind = skippedKind(dirent);
       if (kind !== undefined) {
@@ -118,6 +122,13 @@ async function list(path: string): Promise<Dirent[]> {
   } catch (error) {
     throw unreadable(path, error);
   }
+}
+
+/** Such a name cannot be opened by what was read of it, and not be created elsewhere. @throws ParleyError BAD_NAME */
+async function refuseOtherBytes(folder: string, name: string, localPath: string): Promise<void> {
+  const names = await readdir(folder, { encoding: 'buffer' });
+  if (names.some((bytes) => bytes.equals(Buffer.from(name)))) return;
+  throw new ParleyError('BAD_NAME', { name: printable(localPath), reason: 'it is not UTF-8; rename it' });
 }
 
 function skippedKind(dirent: Dirent): Skipped['kind'] | undefined {

@@ -56,7 +56,11 @@ export function fileStore(path: string, file: FileHandle, sizeBytes: number): Pa
     write: (bytes, start, length, position) => file.write(bytes, start, length, position),
     writeNow: (bytes, position) => writeFullySync(file.fd, bytes, position),
     datasync: () => file.datasync(),
-    sync: () => file.sync(),
+    sync: async () => {
+      // What another program added behind its end goes, as when it is opened again.
+      if ((await file.stat()).size > sizeBytes) await file.truncate(sizeBytes);
+      await file.sync();
+    },
     allocatedBytes: async () => (await file.stat()).blocks * 512,
     identity: async () => {
       const identity = identityOf(await file.stat({ bigint: true }));

@@ -20,10 +20,13 @@ export function refusalsText(codes: readonly ErrorCode[]): string {
   return `\n\nRefused with:\n${lines.join('\n')}`;
 }
 
-/** With what may have been meant, which may be more than commands. */
-export function unknownCommand(word: string, more: readonly string[] = []): ParleyError {
-  const meant = didYouMean(suggestionsFor(word, [...new Set([...wordsOfCommands, ...OWN_COMMANDS, ...more])]));
-  return new ParleyError('USAGE', {
-    reason: `unknown command '${word}'${meant === '' ? '; see client --help' : meant}`,
-  });
+/** With what may have been meant; `shellWords`: what the shell knows besides commands, when it was typed there. */
+export function unknownCommand(word: string, shellWords: readonly string[] = []): ParleyError {
+  const meant = didYouMean(suggestionsFor(word, [...new Set([...wordsOfCommands, ...OWN_COMMANDS, ...shellWords])]));
+  const help = shellWords.length === 0 ? 'see client --help' : 'help lists those there are';
+  const next = meant === '' ? `; ${help}` : meant;
+  return new ParleyError('USAGE', { reason: `unknown command '${word}'${word === 'client' ? WITHOUT_CLIENT : next}` });
 }
+
+/** For a line that was copied from a command line or its output, where it stands with `client`. */
+const WITHOUT_CLIENT = "; leave out 'client', the rest is the command";

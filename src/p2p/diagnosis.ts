@@ -82,7 +82,8 @@ export function reasonsOf(view: DownloadView): Reason[] {
     reasons.push({ code: 'NO_HOLDER', text, chunks: unheld.slice(0, MAX_NAMED_CHUNKS) });
   }
   reasons.push(...holders.flatMap(reasonOf));
-  const sending = holders.filter((holder) => holder.rate >= SLOW_RATE).map(({ user }) => user);
+  // What came over a link that is gone is still in the rate for some seconds.
+  const sending = holders.filter(({ state, rate }) => state === 'linked' && rate >= SLOW_RATE).map(({ user }) => user);
   if (rate > 0 && sending.length > 0) reasons.push({ code: 'RUNNING', text: `blocks come from ${sending.join(', ')}` });
   if (reasons.length === 0) reasons.push(beginning(holders));
   return reasons;

@@ -85,7 +85,7 @@ export const ERRORS = {
 
   // Files.
   FILE_ALREADY_REGISTERED: refused(
-    'a file named {file} is registered already; rename yours, or seed it when the bytes are the same',
+    'a file named {file} is registered already; rename yours, seed it if it is the same, or unregister your old one',
   ),
   FILE_NOT_REGISTERED: refused('no file named {file} is registered; files lists those there are'),
   FILE_MISSING: refused('{path} cannot be read as a file ({reason}); check the path'),

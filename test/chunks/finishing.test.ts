@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { existsSync } from 'node:fs';
-import { copyFile, open, readFile, rename, stat, truncate, utimes } from 'node:fs/promises';
+import { appendFile, copyFile, open, readFile, rename, stat, truncate, utimes } from 'node:fs/promises';
 import { Claims } from '../../src/chunks/claims.js';
 import { loadXxHash64 } from '../../src/chunks/digest.js';
 import { FRESH_MS } from '../../src/chunks/freshblocks.js';
@@ -164,6 +164,14 @@ describe('chunks/part, when it is finished', () => {
     expect(part.missing()).to.deep.equal([4, 5]);
     await fetchInto(part, sample);
     await expectFinished(part);
+  });
+
+  it('cuts off what another program added behind its end', async () => {
+    const { part, read } = await openWatched();
+    await fetchInto(part, sample);
+    await appendFile(part.path, 'more');
+    await expectFinished(part);
+    expect(read()).to.equal(sample.bytes.length);
   });
 
   it('reads everything again when another file is in its place, and does not give that its name', async () => {

@@ -122,6 +122,21 @@ describe('chunks/folder', () => {
     expect((await refusalOf(buildFolderManifest(at('f'), 1))).code).to.equal('BAD_NAME');
   });
 
+  it('names the path of a name that is not UTF-8, and takes one that only looks so', async function () {
+    writeFileSync(join(at('f'), 'photos', 'a\ufffdb'), '');
+    expect((await walkFolder(at('f'))).entries.map(({ path }) => path)).to.include('photos/a\ufffdb');
+    const name = Buffer.concat([Buffer.from(join(at('f'), 'photos', 'a')), Buffer.from([0xff])]);
+    try {
+      writeFileSync(name, '');
+    } catch {
+      // This file system takes no other names.
+      this.skip();
+    }
+    const error = await refusalOf(walkFolder(at('f')));
+    expect(error.code).to.equal('BAD_NAME');
+    expect(error.message).to.contain('photos').and.contain('not UTF-8');
+  });
+
   it('knows names that this disk spells in another way', async () => {
     renameSync(join(at('f'), 'photos/été 🏔.jpg'), join(at('f'), 'photos', 'été 🏔.jpg'.normalize('NFD')));
     const { layout, identity, plan, manifest } = await buildFolderManifest(at('f'), 1);

@@ -224,6 +224,12 @@ describe('p2p/diagnosis', () => {
     holders: [holder],
   });
 
+  it('does not say that blocks come over a link that is gone, though they did a moment ago', () => {
+    const error = new ParleyError('USER_OFFLINE', { user: 'bob' });
+    const gone = viewOf({ ...linked, state: 'known', rate: 1e6, asked: 0, error, retrySeconds: 2 });
+    expect(reasonsOf(gone).map(({ code }) => code)).to.deep.equal(['USER_OFFLINE']);
+  });
+
   it('says from whom blocks come when nothing is wrong', () => {
     const sending = viewOf({ ...linked, rate: 1e6, waitingMs: 60_000 });
     expect(reasonsOf(sending)).to.deep.equal([{ code: 'RUNNING', text: 'blocks come from bob' }]);

@@ -270,7 +270,7 @@ export class Library implements Shares {
     log.info({ file, path }, 'withdrawn: it changed or went away');
     await index.remove(record);
     await this.#forgetDigests(record.root);
-    const text = `${file} (${path}) changed or went away and is offered no more; register or seed it again`;
+    const text = `${file} (${path}) changed or went away and is offered no more; seed it when it is as it was, else unregister it and register it anew`;
     events.notice('FILE_WITHDRAWN', { text });
     void this.#announcer.tell(file);
   }

@@ -30,6 +30,14 @@ describe('client, the shell from a script', () => {
     expect(agent.callsOf('message')).to.deep.equal([{ user: 'bob', text: '"hi"  there' }]);
   });
 
+  it('says what helps in the shell with an unknown command, and with a line that was copied from elsewhere', async () => {
+    const { stderr } = await run(['nonsense', 'client whoelse']);
+    expect(stderr).to.equal(
+      "unknown command 'nonsense'; help lists those there are [USAGE]\n" +
+        "unknown command 'client'; leave out 'client', the rest is the command [USAGE]\n",
+    );
+  });
+
   it('ends with the code of its last command, or the one that exit gives', async () => {
     expect((await run(['whoelse', 'nonsense'])).code).to.equal(2);
     expect((await run(['nonsense', '# nothing'])).code).to.equal(2);
