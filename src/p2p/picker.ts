@@ -10,15 +10,10 @@
 import { BitSet, mergeRuns } from '../chunks/bits.js';
 import type { BlockRange } from '../chunks/plan.js';
 import { BLOCK_BYTES } from '../protocol/limits.js';
-import { LEAST_REQUESTS, LinkSpeed } from './linkspeed.js';
+import { LEAST_REQUESTS } from './linkspeed.js';
+import { OVERTAKE_GAIN, hasAll, isFull, land, newHolder, patienceWith, worthOvertaking } from './pickedholder.js';
+import type { Flight, PickedHolder } from './pickedholder.js';
 import { Rarity } from './rarity.js';
-
-/** Milliseconds a block was under way before a second holder may be asked for it. */
-export const OVERTAKE_AFTER_MS = 250;
-/** How many times sooner a second holder should have the block to be asked for it, too. */
-const OVERTAKE_GAIN = 2;
-/** Milliseconds beside twice the usual time to a block in which it should be known who got what was given away. */
-export const PATIENCE_MS = 250;
 
 export interface PickerOptions {
   /** How many blocks the file has. */
@@ -32,35 +27,6 @@ export interface PickerOptions {
   readonly random: () => number;
 }
 
-/** A run that was asked for; known by its first block, which is in no other. */
-interface Flight extends BlockRange {
-  readonly bytes: number;
-  /** Holders asked, with the time of asking. */
-  readonly asked: Map<string, number>;
-}
-interface Holder {
-  readonly id: string;
-  readonly has: BitSet;
-  /** What it has given to others, or to us. */
-  readonly given: BitSet;
-  /** What is on its way to it. */
-  coming: readonly BlockRange[];
-  readonly speed: LinkSpeed;
-  /** Blocks of it that came and were right. */
-  good: number;
-  /** What it was asked for and is not written. */
-  readonly flights: Set<Flight>;
-  /** Those of them that have not come. */
-  readonly onTheWire: Set<Flight>;
-  wireBytes: number;
-  /** The block after the last one asked for. */
-  cursor: number;
-  /** Since when all that only it has is known to come to others; undefined while something is not. */
-  exhaustedAt: number | undefined;
-  /** Nothing free was found, and nothing has come free since. */
-  idle: boolean;
-}
-
 export class Picker {
   readonly #options: PickerOptions;
   /** Wanted blocks that are not there. */
@@ -70,7 +36,7 @@ export class Picker {
   readonly #returned: BitSet;
   /** What is on its way to somebody whom we are linked to. */
   #coming: BitSet;
-  readonly #holders = new Map<string, Holder>();
+  readonly #holders = new Map<string, PickedHolder>();
   readonly #flights = new Map<number, Flight>();
 
   constructor(options: PickerOptions) {
@@ -212,20 +178,20 @@ export class Picker {
     });
   }
 
-  #holderOf(id: string): Holder {
+  #holderOf(id: string): PickedHolder {
     const holder = this.#holders.get(id) ?? newHolder(id, this.#options.blocks);
     this.#holders.set(id, holder);
     return holder;
   }
 
   /** Bytes of the room that one holder may take: fast ones would leave nothing to the others. */
-  #shareOf({ id }: Holder): number {
+  #shareOf({ id }: PickedHolder): number {
     let giving = 1;
     for (const other of this.#holders.values()) if (other.id !== id && !other.idle && other.has.count > 0) giving += 1;
     return this.#options.roomBytes / giving;
   }
 
-  #freeRun(holder: Holder, windowBytes: number, now: number): Flight | undefined {
+  #freeRun(holder: PickedHolder, windowBytes: number, now: number): Flight | undefined {
     if (holder.idle) return undefined;
     const take = (first: number, from: BitSet): Flight => this.#take(holder, first, from, windowBytes);
     const returned = this.#returned.count === 0 ? undefined : this.#returned.find(0, holder.has);
@@ -257,7 +223,7 @@ export class Picker {
   }
 
   /** Whether much faster holders of this block, who are busy sending, will have sent all that is missing before this one sends it. */
-  #isBetterElsewhere({ speed: { typicalMs } }: Holder, block: number): boolean {
+  #isBetterElsewhere({ speed: { typicalMs } }: PickedHolder, block: number): boolean {
     if (typicalMs === undefined) return false;
     let rate = 0;
     for (const { has, onTheWire, speed } of this.#holders.values()) {
@@ -268,13 +234,13 @@ export class Picker {
   }
 
   /** Whether a holder's run goes on at this block. */
-  #isFor(holder: Holder, block: number, free: BitSet): boolean {
+  #isFor(holder: PickedHolder, block: number, free: BitSet): boolean {
     const isThere = block < this.#options.blocks && free.has(block) && holder.has.has(block);
     return isThere && !this.#isPromised(holder, block);
   }
 
   /** Whether another receiver has it soon. */
-  #isPromised({ given }: Holder, block: number): boolean {
+  #isPromised({ given }: PickedHolder, block: number): boolean {
     return given.has(block) || this.#coming.has(block);
   }
 
@@ -283,7 +249,7 @@ export class Picker {
   }
 
   /** The run from `first` on of what is in `from`: no more blocks than the holder has shown to be good, nor half its window. */
-  #take(holder: Holder, first: number, from: BitSet, windowBytes: number): Flight {
+  #take(holder: PickedHolder, first: number, from: BitSet, windowBytes: number): Flight {
     const { bytesOf } = this.#options;
     const isPromised = this.#isPromised(holder, first);
     const mostBytes = Math.min(BLOCK_BYTES, windowBytes / LEAST_REQUESTS);
@@ -310,7 +276,7 @@ export class Picker {
    * The end game, and the rescue from a slow holder: when nothing is free for this holder, the run that has been under
    * way longest from one other holder, if this one should have it much sooner.
    */
-  #runToOvertake(holder: Holder, now: number): Flight | undefined {
+  #runToOvertake(holder: PickedHolder, now: number): Flight | undefined {
     for (const flight of this.#flights.values()) {
       const [other, ...more] = flight.asked;
       if (other === undefined || more.length > 0 || other[0] === holder.id) continue;
@@ -321,7 +287,7 @@ export class Picker {
     return undefined;
   }
 
-  #giveBack(holder: Holder, flight: Flight): void {
+  #giveBack(holder: PickedHolder, flight: Flight): void {
     land(holder, flight);
     flight.asked.delete(holder.id);
     if (flight.asked.size > 0) return;
@@ -336,52 +302,4 @@ export class Picker {
     }
     for (const each of this.#holders.values()) each.idle = false;
   }
-}
-
-function newHolder(id: string, blocks: number): Holder {
-  return {
-    id,
-    has: new BitSet(blocks),
-    given: new BitSet(blocks),
-    coming: [],
-    speed: new LinkSpeed(),
-    good: 0,
-    flights: new Set(),
-    onTheWire: new Set(),
-    wireBytes: 0,
-    cursor: blocks,
-    exhaustedAt: undefined,
-    idle: false,
-  };
-}
-
-/** A holder that has not sent one good block is asked for one at a time: a liar wastes no more than that. */
-function isFull({ speed, onTheWire, wireBytes }: Holder, windowBytes: number): boolean {
-  if (speed.typicalMs === undefined) return onTheWire.size > 0;
-  if (onTheWire.size < LEAST_REQUESTS) return false;
-  return wireBytes >= windowBytes || onTheWire.size >= speed.windowRequests;
-}
-
-function hasAll({ has }: Holder, { first, count }: BlockRange): boolean {
-  for (let block = first; block < first + count; block += 1) if (!has.has(block)) return false;
-  return true;
-}
-
-/** Milliseconds after which what was given away is not waited for any longer. */
-function patienceWith({ speed }: Holder): number {
-  return PATIENCE_MS + 2 * (speed.typicalMs ?? 0);
-}
-
-function land(holder: Holder | undefined, flight: Flight): void {
-  if (holder === undefined) return;
-  holder.flights.delete(flight);
-  if (holder.onTheWire.delete(flight)) holder.wireBytes -= flight.bytes;
-}
-
-/** A block that is late already is taken to need as long again as it has taken so far. */
-function worthOvertaking({ speed }: Holder, otherTypicalMs: number | undefined, elapsedMs: number): boolean {
-  if (speed.typicalMs === undefined || elapsedMs < OVERTAKE_AFTER_MS) return false;
-  const typical = otherTypicalMs ?? 0;
-  const leftMs = elapsedMs < typical ? typical - elapsedMs : elapsedMs;
-  return leftMs > OVERTAKE_GAIN * speed.typicalMs;
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect } from 'chai';
 import { LEAST_REQUESTS, WINDOW_BYTES, WINDOW_REQUESTS } from '../../src/p2p/linkspeed.js';
-import { OVERTAKE_AFTER_MS, PATIENCE_MS } from '../../src/p2p/picker.js';
+import { OVERTAKE_AFTER_MS, PATIENCE_MS } from '../../src/p2p/pickedholder.js';
 import { runsOf } from '../../src/chunks/bits.js';
 import type { Picker } from '../../src/p2p/picker.js';
 import { MIB, fill, fillRuns, land, makePicker, next, only, prove, range, seeded, upTo, wanted } from './pickers.js';
