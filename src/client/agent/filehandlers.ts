@@ -41,9 +41,13 @@ export function fileHandlers(parts: FileParts): HandlersOf<FileCommand> {
   return {
     register: ({ path, chunks }, _context, call) => register(path, chunks, call, parts),
     seed: ({ path }, _context, call) => seed(path, call, parts),
-    download: (params, _context, call) => {
-      const tell = teller(call, parts.clock);
-      return parts.downloads.run(params, call.signal, (transfer) => tell({ type: 'transfer', transfer }));
+    download: async (params, _context, call) => {
+      const { tell, tellLast } = teller(call, parts.clock);
+      try {
+        return await parts.downloads.run(params, call.signal, (transfer) => tell({ type: 'transfer', transfer }));
+      } finally {
+        await tellLast();
+      }
     },
     transfers: () => ({ transfers: parts.transfers.list() }),
     why: ({ file }) => why(file, parts),
@@ -128,7 +132,7 @@ function hash(
   call: IncomingCall,
   { clock, home }: FileParts,
 ): Promise<Built> {
-  const tell = teller(call, clock);
+  const { tell } = teller(call, clock);
   const onProgress = (bytes: number, sizeBytes: number): void => tell({ type: 'reading', bytes, sizeBytes });
   const options = { signal: call.signal, onProgress };
   return isFolder
@@ -140,18 +144,32 @@ function folderResult({ layout, skipped }: Built): Pick<RegisteredFile, 'folder'
   return layout === undefined ? {} : { folder: countsOf(layout), skipped: skipped?.map((each) => ({ ...each })) ?? [] };
 }
 
+interface Teller {
+  readonly tell: (event: object) => void;
+  /** The newest, when it was passed over; never rejects. */
+  readonly tellLast: () => Promise<void>;
+}
+
 /** Sends events of a call, at most ten a second, and none while the face does not read. */
-function teller(call: IncomingCall, clock: Clock): (event: object) => void {
+function teller(call: IncomingCall, clock: Clock): Teller {
   let toldMs = -Infinity;
   let telling = false;
-  return (event) => {
-    const now = clock.monotonicMs();
-    if (telling || now - toldMs < TELL_EVERY_MS) return;
-    toldMs = now;
-    telling = true;
-    call
-      .emit(event)
-      .catch(() => undefined) // The face has gone, and the call is being cancelled.
-      .finally(() => (telling = false));
+  let untold: object | undefined;
+  return {
+    tell: (event) => {
+      const now = clock.monotonicMs();
+      untold = event;
+      if (telling || now - toldMs < TELL_EVERY_MS) return;
+      untold = undefined;
+      toldMs = now;
+      telling = true;
+      call
+        .emit(event)
+        .catch(() => undefined) // The face has gone, and the call is being cancelled.
+        .finally(() => (telling = false));
+    },
+    tellLast: async () => {
+      if (untold !== undefined) await call.emit(untold).catch(() => undefined);
+    },
   };
 }

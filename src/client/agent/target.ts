@@ -1,6 +1,7 @@
 /** What a download is asked for, and whether it is there already. */
 import { lstat, stat } from 'node:fs/promises';
 import { fileIdentity, sameIdentity } from '../../chunks/files.js';
+import { errnoOf, unwritable } from '../../chunks/fserrors.js';
 import { buildManifest } from '../../chunks/manifest.js';
 import { ParleyError } from '../../protocol/errors.js';
 import type { ParamsOf } from '../../protocol/command.js';
@@ -13,7 +14,7 @@ type Request = ParamsOf<typeof agentCommands.download>;
 
 /**
  * Whether the target has the registered bytes already; it is offered then.
- * @throws ParleyError TARGET_EXISTS when something else is there
+ * @throws ParleyError TARGET_EXISTS when something else is there, DISK_FULL when nothing can ever be there
  */
 export async function isThere(
   path: string,
@@ -21,7 +22,11 @@ export async function isThere(
   { library, overwrite, signal }: { library: Library; overwrite: boolean; signal: AbortSignal },
 ): Promise<boolean> {
   const { file, chunks, manifest } = registered;
-  const there = await lstat(path).catch(() => undefined);
+  const there = await lstat(path).catch((error: unknown) => {
+    // Else a name that is too long would be found to be so when all has come.
+    if (errnoOf(error) !== 'ENOENT') throw unwritable(path, error);
+    return undefined;
+  });
   if (there === undefined) return false;
   const stats = await stat(path).catch(() => undefined);
   if (manifest.indexBytes !== undefined) {

@@ -72,7 +72,11 @@ describe('client/agent files', () => {
     );
     expect(second.sources.map(({ user }) => user).sort()).to.deep.equal(['bob', 'dave']);
     expect(second.sources.reduce((sum, source) => sum + source.bytes, 0)).to.equal(bytes.length);
-    expect(states.at(-1)).to.include({ file: 'a.bin', direction: 'download', sizeBytes: bytes.length });
+    const sizeBytes = bytes.length;
+    expect(states.at(-1)).to.include({ file: 'a.bin', direction: 'download', sizeBytes, bytes: sizeBytes });
+    expect(states.at(-1)?.sources.map(({ user, bytes: sent }) => ({ user, bytes: sent }))).to.have.deep.members(
+      second.sources,
+    );
     expect((await readFile(join(carol.folder, 'a.bin'))).equals(bytes)).to.equal(true);
     expect(await readdir(carol.folder)).to.deep.equal(['a.bin']);
     expect((await carol.call(status, {})).held).to.deep.equal([{ file: 'a.bin', held: 5, chunks: 5 }]);
@@ -292,6 +296,10 @@ describe('client/agent files', () => {
     const nowhere = await bob.refused(download, { file: 'a.bin', directory: bob.folder, output: 'no/such/folder/x' });
     expect(nowhere.code).to.equal('DISK_FULL');
     expect(nowhere.details).to.include({ path: join(bob.folder, 'no/such/folder'), reason: 'there is no such folder' });
+    const long = 'x'.repeat(256);
+    const tooLong = await bob.refused(download, { file: 'a.bin', directory: bob.folder, output: long });
+    expect(tooLong.details).to.include({ path: join(bob.folder, long), reason: 'the name is too long' });
+    expect(await readdir(bob.folder)).to.deep.equal(['other.bin']);
   });
 
   it('refuses what is not there: files, chunks, holders', async () => {
