@@ -71,8 +71,10 @@ export function whyRunning(file: string, view: DownloadView | undefined): WhyAns
     const reasons = [{ code: 'CHECKING', text: 'what is here already is looked at' }];
     return { file, state: 'waiting', bytes: 0, sizeBytes: 0, reasons };
   }
-  const { bytes, sizeBytes, rate } = view;
-  return { file, state: rate > 0 ? 'running' : 'waiting', bytes, sizeBytes, reasons: reasonsOf(view) };
+  const { bytes, sizeBytes, rate, holders } = view;
+  // For some seconds the rate still counts what came over links that are gone.
+  const isMoving = rate > 0 && holders.some(({ state }) => state === 'linked');
+  return { file, state: isMoving ? 'running' : 'waiting', bytes, sizeBytes, reasons: reasonsOf(view) };
 }
 
 /** Of one that does not; `last` is how it stood at its end. */
