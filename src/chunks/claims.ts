@@ -12,6 +12,8 @@ export const CLAIM_AFTER_MS = 1000;
 
 /** Chunks of one block whose digests make one record: thousands are learnt a second, and each record is a write of its own. */
 const LEARNT_TOGETHER = 256;
+/** Bytes written after which they are noted, however few they are: without its digest a block is not found again after a kill. */
+const LEARNT_BYTES = 4 * 1024 * 1024;
 
 /** The blocks of an open file that are written and not claimed yet, and the sidecar that will claim them. */
 export class Claims {
@@ -21,6 +23,8 @@ export class Claims {
   /** Runs of chunks whose digests are known and not noted yet. */
   #learnt: BlockRange[] = [];
   #learntCount = 0;
+  /** Bytes written since digests were noted. */
+  #unnotedBytes = 0;
   #runs: BlockRange[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -56,6 +60,8 @@ export class Claims {
   add(blocks: BlockRange, bytes: number): void {
     this.#runs.push(blocks);
     this.#bytes += bytes;
+    this.#unnotedBytes += bytes;
+    if (this.#unnotedBytes >= LEARNT_BYTES) this.#noteDigests();
     if (this.#bytes >= CLAIM_BYTES) this.#flushUnheard();
     else this.#timer ??= setTimeout(() => this.#flushUnheard(), CLAIM_AFTER_MS).unref();
   }
@@ -116,6 +122,7 @@ export class Claims {
     if (this.#learnt.length > 0) this.#log.addDigests(mergeRuns(this.#learnt));
     this.#learnt = [];
     this.#learntCount = 0;
+    this.#unnotedBytes = 0;
   }
 
   async #flushOnce(): Promise<void> {

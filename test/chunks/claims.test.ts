@@ -123,6 +123,17 @@ describe('chunks/claims', () => {
     await claims.close();
   });
 
+  it('notes the digests of a few large chunks soon, too: without them their blocks are not found after a kill', async () => {
+    const { claims, events } = recorder();
+    for (let block = 0; block < 4; block++) {
+      expect(events).to.deep.equal([]);
+      claims.addDigests(one(block), 1);
+      claims.add(one(block), 1024 * 1024);
+    }
+    expect(events).to.deep.equal(['digests 0+4']);
+    await claims.close();
+  });
+
   it('remembers that what was written could not be synced', async () => {
     const { claims, refuse } = recorder();
     claims.add(one(0), 1);
