@@ -70,7 +70,7 @@ export function withResume(spec: TypedCommand | undefined, error: ParleyError, w
 export function hintAfter({ code, details }: ParleyError): string | undefined {
   const { resume } = details;
   if (typeof resume !== 'string') return undefined;
-  return `${code === 'CANCELLED' ? 'what came so far is checked and kept; to go on' : 'to go on with what came'}: ${resume}`;
+  return `${code === 'CANCELLED' ? 'what came so far is checked and kept; to go on' : 'to go on'}: ${resume}`;
 }
 
 /** Prints every event as JSON, whatever the other settings, until interrupted. */

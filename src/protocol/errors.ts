@@ -98,7 +98,7 @@ export const ERRORS = {
   CHUNK_NOT_FOUND: refused('{file} has chunks 0 to {last}, not {index}'),
   TARGET_EXISTS: refused('{path} exists and holds other bytes; choose another with -o, or add --overwrite'),
   TARGET_BUSY: tryAgain(
-    '{path} is being written by another process (pid {pid}); wait for it, or choose another target with -o',
+    '{path} is being written already, by process {pid}; wait for it, or choose another target with -o',
   ),
   TOO_MANY_FILES: refused('{limit} {what} are registered by you already; unregister some first'),
   CHUNK_GONE: bytes('chunk {chunk} cannot be had from this holder any more; try again, another may have it', true),

@@ -14,7 +14,7 @@ type Request = ParamsOf<typeof agentCommands.download>;
 
 /**
  * Whether the target has the registered bytes already; it is offered then.
- * @throws ParleyError TARGET_EXISTS when something else is there, DISK_FULL when nothing can ever be there
+ * @throws ParleyError TARGET_EXISTS when something else is there; DISK_FULL (with a reason) when that may never be replaced, DISK_FULL when nothing can ever be there
  */
 export async function isThere(
   path: string,
@@ -28,6 +28,10 @@ export async function isThere(
     return undefined;
   });
   if (there === undefined) return false;
+  if (!there.isFile() && !there.isDirectory() && !there.isSymbolicLink()) {
+    // As root a device would be replaced for everybody.
+    throw new ParleyError('DISK_FULL', { path, reason: 'it is neither a file nor a folder, and is never replaced' });
+  }
   const stats = await stat(path).catch(() => undefined);
   if (manifest.indexBytes !== undefined) {
     if (await isKnownFolder(path, registered, library)) return true;

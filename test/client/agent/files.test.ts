@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { appendFile, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { appendFile, lstat, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { agentCommands } from '../../../src/protocol/commands/agent.js';
@@ -259,6 +260,18 @@ describe('client/agent files', () => {
     alice = await people.arrive('alice');
     expect((await fetchTo(bob, 'a.bin')).complete).to.equal(true);
     expect((await alice.call(status, {})).held).to.deep.equal([{ file: 'a.bin', held: 2, chunks: 2 }]);
+  });
+
+  it('never replaces a device or the like, whatever it is told', async function () {
+    if (process.platform === 'win32') this.skip();
+    const people = await People.gather(cleanup);
+    const [alice, bob] = [await people.arrive('alice'), await people.arrive('bob')];
+    await offer(alice, 'a.bin', randomBytes(1000), 1);
+    const output = join(bob.folder, 'pipe');
+    execFileSync('mkfifo', [output]);
+    const request = { file: 'a.bin', directory: bob.folder, output: 'pipe', overwrite: true };
+    expect((await bob.refused(download, request)).code).to.equal('DISK_FULL');
+    expect((await lstat(output)).isFIFO()).to.equal(true);
   });
 
   it('never overwrites unless told to, and says when the bytes are there already', async () => {
