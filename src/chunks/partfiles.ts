@@ -92,7 +92,7 @@ export async function resumeOrBegin(
   try {
     const progress =
       file && resumable
-        ? { digests: resumable.digests, claimed: await recoverBlocks(file, subject.plan, resumable, options) }
+        ? { digests: resumable.digests, claimed: await recoverBlocks(file, subject, resumable, options) }
         : noProgress(subject.plan);
     // The sidecar comes first: a .part without one is not ours.
     log = await SidecarLog.create(paths, subject, progress, xxHash64);

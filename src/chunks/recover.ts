@@ -7,8 +7,8 @@ import { readSpans } from './files.js';
 import type { Readable } from './files.js';
 import { blockLength, blocksOfChunks, bytesOfBlocks, spansOf } from './plan.js';
 import type { BlockRange, Plan, Span } from './plan.js';
-import { lengthsOf } from './runs.js';
-import type { SealedProgress } from './sidecar.js';
+import { checkBlocks, lengthsOf } from './runs.js';
+import type { SealedProgress, Subject } from './sidecar.js';
 import type { PartStore } from './store.js';
 
 /** Space is given to files in pages of this size, on the common file systems. */
@@ -33,11 +33,12 @@ export interface RecoverOptions {
  */
 export async function recoverBlocks(
   file: Pick<PartStore, 'read' | 'allocatedBytes' | 'stamp'>,
-  plan: Plan,
+  subject: Subject,
   { digests, claimed, seal }: SealedProgress,
   options: RecoverOptions = {},
 ): Promise<BitSet> {
   if (seal !== undefined && seal === (await file.stamp?.())) return claimed;
+  const { plan } = subject;
   const held = new BitSet(plan.blocks);
   const claims = [...claimed.runs()];
   const claimedBytes = claims.reduce((sum, run) => {
@@ -59,7 +60,27 @@ export async function recoverBlocks(
     if (good && held.add(block)) unclaimedBytes -= length;
     return unclaimedBytes >= fewestBytes;
   });
+  if (plan.sizeBytes <= SMALL_FILE_BYTES) await findUnnoted(file, subject, digests, held, options.signal);
   return held;
+}
+
+/** Chunks of one block that were written, but whose digests were not noted any more: the manifest's digests know them. */
+async function findUnnoted(
+  file: Readable,
+  subject: Subject,
+  digests: DigestTable,
+  held: BitSet,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { plan } = subject;
+  if (plan.blocksPerLongChunk > 1 || plan.blocksPerShortChunk > 1) return;
+  const unknown = [...digests.chunks.runs(false)].map((chunks) => blocksOfChunks(plan, chunks));
+  for await (const { span, bytes } of readSpans(file, spansOfRuns(plan, unknown), signal)) {
+    if (bytes.length !== span.length) continue;
+    const { first, count } = span.blocks;
+    const wrong = new Set(checkBlocks(subject, digests, span.blocks, bytes, ignore));
+    for (let block = first; block < first + count; block++) if (!wrong.has(block)) held.add(block);
+  }
 }
 
 /**
@@ -176,3 +197,5 @@ function allocatedFor(plan: Plan, runs: readonly BlockRange[]): number {
   }
   return pages * PAGE_BYTES;
 }
+
+const ignore = (): void => undefined;

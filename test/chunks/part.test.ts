@@ -242,6 +242,23 @@ describe('chunks/part', () => {
       await part.close();
     });
 
+    it('finds small chunks after a kill whose digests were not noted yet', async () => {
+      const many = sampleOf(bytesOf(300_000), 101);
+      const part = await openPart({ target: at('a.bin'), manifest: many.manifest });
+      await fetchInto(part, many, [3, 4, 50, 51, 52, 100]);
+      // What a kill leaves, and no more.
+      await copyFile(at('a.bin.part'), at('b.bin.part'));
+      await copyFile(at('a.bin.part.state'), at('b.bin.part.state'));
+      const found = await openPart({ target: at('b.bin'), manifest: many.manifest });
+      for (const block of [3, 4, 50, 51, 52, 100]) expect(found.has(block), `block ${block}`).to.equal(true);
+      expect(found.missing()).to.have.length(many.plan.blocks - 6);
+      await fetchInto(found, many);
+      expect((await found.finish()).path).to.equal(at('b.bin'));
+      expect((await readFile(at('b.bin'))).equals(many.bytes)).to.equal(true);
+      await found.close();
+      await part.close();
+    });
+
     it('looks through a large file only until it has found what was not claimed', async () => {
       const large = largeSample();
       const child = spawnSync(process.execPath, [childPath, at('f'), 'kill-large'], { encoding: 'utf8' });
