@@ -5,6 +5,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 const MESSAGES = 1_000;
+/** Fewer than one may leave unread with another. */
+const TOGETHER = 100;
 /** After how many acknowledgements the server is killed. */
 const KILLS = [150, 400, 720];
 
@@ -24,12 +26,14 @@ describe('a server that is killed among messages', function () {
     const shell = spawn(process.execPath, [CLIENT_MAIN, '--json'], {
       cwd: alice.folder,
       env: alice.env,
-      stdio: ['pipe', 'pipe', 'ignore'],
+      stdio: 'pipe',
     });
     const acknowledged: string[] = [];
     const kills = [...KILLS];
     let restarted: Promise<unknown> = Promise.resolve();
     let rest = '';
+    let refused = 0;
+    shell.stderr.setEncoding('utf8').on('data', (text: string) => (refused += text.split('\n').length - 1));
     shell.stdout.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n');
       rest = lines.pop() ?? '';
@@ -42,7 +46,15 @@ describe('a server that is killed among messages', function () {
         }
       }
     });
-    for (let i = 0; i < MESSAGES; i++) shell.stdin.write(`message bob number ${i}\n`);
+    for (let sent = 0; sent < MESSAGES;) {
+      // Both are back, so that bob's inbox does not fill up while he waits for his next try.
+      await restarted;
+      await bob.ok('whoelse');
+      for (const end = sent + TOGETHER; sent < end; sent++) shell.stdin.write(`message bob number ${sent}\n`);
+      while (acknowledged.length + refused < sent) {
+        await Promise.race([once(shell.stdout, 'data'), once(shell.stderr, 'data')]);
+      }
+    }
     shell.stdin.end();
     await once(shell, 'close');
     await restarted;
