@@ -20,6 +20,9 @@ export interface BlockJob {
   readonly bytes: Uint8Array | undefined;
 }
 
+/** A job for whoever gets the bytes. */
+export type BlockWork = Omit<BlockJob, 'bytes'>;
+
 export interface BlockJobResult {
   /** Which of the blocks have the bytes they should have. */
   readonly good: readonly boolean[];

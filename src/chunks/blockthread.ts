@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { runBlockJob } from './blockjob.js';
 import type { BlockJob, BlockJobResult } from './blockjob.js';
 import type { AnswerMessage, JobMessage } from './blockworker.js';
+import { unpackError } from './fserrors.js';
 
 /** Bytes of a file from which on it is worth a thread: starting one takes 30 ms and 10 MB. */
 export const THREAD_FROM_BYTES = 16 * 1024 * 1024;
@@ -89,7 +90,7 @@ export class BlockThread {
       this.#idle = setTimeout(() => this.stopWhenIdle(), IDLE_MS).unref();
     }
     if ('result' in answer) asked?.resolve(answer.result);
-    else asked?.reject(asError(answer.refused));
+    else asked?.reject(unpackError(answer.refused));
   }
 
   /** What it had not done is done here: a job may be done twice. */
@@ -114,10 +115,4 @@ export function blockThreadFor(sizeBytes: number): BlockThread | undefined {
   if (sizeBytes < THREAD_FROM_BYTES || availableParallelism() < LEAST_CORES) return undefined;
   shared ??= new BlockThread();
   return shared;
-}
-
-function asError({ message, code }: { message: string; code: string | undefined }): Error {
-  const error = new Error(message);
-  // By these a refusal of the file system is known.
-  return code === undefined ? error : Object.assign(error, { code, errno: 0 });
 }

@@ -2,23 +2,22 @@
 import { parentPort } from 'node:worker_threads';
 import { runBlockJob } from './blockjob.js';
 import type { BlockJob, BlockJobResult } from './blockjob.js';
+import { packError } from './fserrors.js';
+import type { PackedError } from './fserrors.js';
 
 export interface JobMessage {
   readonly id: number;
   readonly job: BlockJob;
 }
-/** An error loses its code on the way between threads: it travels as what it is made of. */
 export type AnswerMessage = { readonly id: number } & (
-  | { readonly result: BlockJobResult }
-  | { readonly refused: { readonly message: string; readonly code: string | undefined } }
+  { readonly result: BlockJobResult } | { readonly refused: PackedError }
 );
 
 function answerTo({ id, job }: JobMessage): AnswerMessage {
   try {
     return { id, result: runBlockJob(job) };
   } catch (thrown) {
-    const { message, code } = thrown as NodeJS.ErrnoException;
-    return { id, refused: { message, code } };
+    return { id, refused: packError(thrown) };
   }
 }
 

@@ -26,6 +26,23 @@ export function errnoOf(thrown: unknown): string | undefined {
   return typeof thrown.code === 'string' ? thrown.code : undefined;
 }
 
+/** An error loses its code on the way between threads: it travels as what it is made of. */
+export interface PackedError {
+  readonly message: string;
+  readonly code: string | undefined;
+}
+
+export function packError(thrown: unknown): PackedError {
+  const { message, code } = thrown as NodeJS.ErrnoException;
+  return { message, code };
+}
+
+export function unpackError({ message, code }: PackedError): Error {
+  const error = new Error(message);
+  // By these a refusal of the file system is known.
+  return code === undefined ? error : Object.assign(error, { code, errno: 0 });
+}
+
 /** A failed read as FILE_MISSING with a reason; anything that is not the system's refusal as it came. */
 export function unreadable(path: string, thrown: unknown): unknown {
   return refusal('FILE_MISSING', path, thrown);

@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
 import type { BitSet } from './bits.js';
+import type { BlockJobResult, BlockWork } from './blockjob.js';
 import type { BlockThread } from './blockthread.js';
 import type { Claims } from './claims.js';
 import type { XxHash64 } from './digest.js';
@@ -49,9 +50,14 @@ export class Part {
     return this.#paths.part;
   }
 
+  /** Whether it is one file, which another thread can write to: `takeBy` may be used. */
+  get isOneFile(): boolean {
+    return this.#file.fd !== undefined;
+  }
+
   /** Whether another thread checks and writes what `takeIn` is given: of a file that is large enough, where there is a core for it. */
   get hasThread(): boolean {
-    return this.#thread !== undefined && this.#file.fd !== undefined;
+    return this.#thread !== undefined && this.isOneFile;
   }
 
   /** Bytes of the blocks that are held. */
@@ -174,11 +180,26 @@ export class Part {
    * @throws ParleyError DISK_FULL (with a reason), as `write`
    */
   async takeIn(blocks: BlockRange, bytes: Uint8Array): Promise<number[]> {
+    const thread = this.#thread;
+    if (thread === undefined) throw new RangeError('there is no thread for it');
+    const bad = await this.takeBy(blocks, (work) => thread.run({ ...work, bytes }));
+    return bad ?? [];
+  }
+
+  /**
+   * As `takeIn`, by whoever `doIt` gives the work to, and who gets the bytes; undefined when it came to nothing. The file stays open until
+   * `doIt` settles, and nobody may write to it after that. Only with `isOneFile`.
+   * @throws ParleyError DISK_FULL (with a reason), as `write`; what `doIt` throws and is no refusal of the file system
+   */
+  async takeBy(
+    blocks: BlockRange,
+    doIt: (work: BlockWork) => Promise<BlockJobResult | undefined>,
+  ): Promise<number[] | undefined> {
     this.#expectOpen();
     this.#expectInPlace();
     const { fd } = this.#file;
-    if (fd === undefined || this.#thread === undefined) throw new RangeError('there is no thread for it');
-    const taking = this.#blocks.takeIn(this.#thread, fd, blocks, bytes);
+    if (fd === undefined) throw new RangeError('it is not one file');
+    const taking = this.#blocks.takeBy(fd, blocks, doIt);
     const settled = taking.then(ignore, ignore);
     this.#writes.add(settled);
     try {

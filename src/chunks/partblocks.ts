@@ -1,7 +1,7 @@
 /** What is known of the blocks of a `.part`: their digests, which are held, which are claimed, and which were checked just now. */
 import { basename } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
-import type { BlockThread } from './blockthread.js';
+import type { BlockJobResult, BlockWork } from './blockjob.js';
 import type { Claims } from './claims.js';
 import { DIGEST_BYTES, digestAt } from './digest.js';
 import type { DigestTable } from './digesttable.js';
@@ -74,10 +74,16 @@ export class PartBlocks {
     return this.found(blocks);
   }
 
-  /** As a part's `takeIn`, into the file `fd`. @throws what the file system refuses */
-  async takeIn(thread: BlockThread, fd: number, blocks: BlockRange, bytes: Uint8Array): Promise<number[]> {
+  /** As a part's `takeBy`, into the file `fd`. @throws what `doIt` throws */
+  async takeBy(
+    fd: number,
+    blocks: BlockRange,
+    doIt: (work: BlockWork) => Promise<BlockJobResult | undefined>,
+  ): Promise<number[] | undefined> {
     const run = runToCheck(this.subject, this.digests, blocks);
-    const { good, digests } = await thread.run({ ...run, fd, bytes });
+    const result = await doIt({ ...run, fd });
+    if (result === undefined) return undefined;
+    const { good, digests } = result;
     const found = Buffer.from(digests.buffer, digests.byteOffset, digests.byteLength);
     const bad: number[] = [];
     let begin = 0;

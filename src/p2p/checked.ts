@@ -1,4 +1,5 @@
 /** Blocks that are checked against the manifest, whoever sent them, and written. */
+import type { BlockWork } from '../chunks/blockjob.js';
 import type { Part } from '../chunks/part.js';
 import { blockPlace, blocksOfChunk, bytesOfBlocks } from '../chunks/plan.js';
 import type { BlockRange } from '../chunks/plan.js';
@@ -8,12 +9,13 @@ import type { Digest } from '../protocol/values.js';
 import { giveBuffer, takeBuffer } from './blockbuffers.js';
 import { BlockWriter } from './blockwriter.js';
 import { askBlocks, askDigests } from './fetch.js';
-import type { Answer } from './fetch.js';
-import type { Holder, HolderLink } from './holders.js';
+import type { Came } from './fetch.js';
+import type { Holder } from './holders.js';
+import type { HolderLink, TakenIn } from './link.js';
 
 /** Where blocks go; one that is a file on disk may have a thread for it. */
 export type BlockTarget = Pick<Part, 'plan' | 'blockDigests' | 'learn' | 'check' | 'write' | 'writeNow'> &
-  Partial<Pick<Part, 'hasThread' | 'takeIn'>>;
+  Partial<Pick<Part, 'hasThread' | 'takeIn' | 'isOneFile' | 'takeBy'>>;
 
 export interface CheckedOptions {
   readonly file: string;
@@ -55,22 +57,54 @@ export class CheckedBlocks {
     if (blocksOfChunk(part.plan, chunk).count > 1) await this.#learnDigests(holder, chunk, signal);
     const { length } = bytesOfBlocks(part.plan, run);
     const params = { root, chunk, block: indexInChunk, ...(run.count > 1 && { count: run.count }) };
-    const came = await this.#ask(holder, ({ connection }) =>
-      askBlocks(connection, params, length, () => takeBuffer(length), signal),
-    );
-    try {
-      return { isKept: true, bad: await this.#takeIn(run, came, onGood) };
-    } catch (thrown) {
-      this.#options.onUnwritable(toParleyError(thrown));
-      return { isKept: false, bad: [] };
-    } finally {
-      giveBuffer(came);
+    const takeBlocks = holder.state.kind === 'linked' ? holder.state.link.takeBlocks : undefined;
+    if (takeBlocks !== undefined && part.isOneFile === true) {
+      const taken = (work: BlockWork): Promise<TakenIn> => this.#ask(holder, () => takeBlocks(params, work, signal));
+      return this.#takenElsewhere(run, taken, onGood);
     }
+    const take = async (came: Buffer): Promise<RunOutcome> => {
+      try {
+        return { isKept: true, bad: await this.#takeIn(run, came, onGood) };
+      } catch (thrown) {
+        this.#options.onUnwritable(toParleyError(thrown));
+        return { isKept: false, bad: [] };
+      } finally {
+        giveBuffer(came);
+      }
+    };
+    return this.#came(holder, ({ connection }) =>
+      askBlocks(connection, params, length, () => takeBuffer(length), take, signal),
+    );
   }
 
   /** What bytes that are not what they should be fail with. */
   lie(): ParleyError {
     return new ParleyError('HASH_MISMATCH', { file: this.#options.file });
+  }
+
+  /** The same where another thread has the holder's link, and does all of it. */
+  async #takenElsewhere(
+    run: BlockRange,
+    take: (work: BlockWork) => Promise<TakenIn>,
+    onGood: () => void,
+  ): Promise<RunOutcome> {
+    // What the other end refuses with is no refusal of the file system.
+    let failed: unknown;
+    try {
+      const bad = await this.#options.part.takeBy?.(run, async (work) => {
+        const taken = await take(work).catch((thrown: unknown) => void (failed = thrown));
+        if (taken?.kind === 'unwritable') throw taken.error;
+        return taken?.kind === 'done' ? taken.result : undefined;
+      });
+      if (bad !== undefined) {
+        if (bad.length < run.count) onGood();
+        return { isKept: true, bad };
+      }
+    } catch (thrown) {
+      this.#options.onUnwritable(toParleyError(thrown));
+      return { isKept: false, bad: [] };
+    }
+    throw failed === undefined ? this.lie() : toParleyError(failed);
   }
 
   /** Checks what came of a run and writes what is good of it; the blocks that are not. */
@@ -117,17 +151,23 @@ export class CheckedBlocks {
   async #askDigests(holder: Holder, chunk: number, signal: AbortSignal): Promise<void> {
     const { part, root } = this.#options;
     const blocks = blocksOfChunk(part.plan, chunk).count;
-    part.learn(chunk, await this.#ask(holder, (link) => askDigests(link.connection, { root, chunk }, blocks, signal)));
+    const ask = ({ connection }: HolderLink): Promise<Came<Buffer>> =>
+      askDigests(connection, { root, chunk }, blocks, signal);
+    part.learn(chunk, await this.#came(holder, ask));
+  }
+
+  async #came<T>(holder: Holder, ask: (link: HolderLink) => Promise<Came<T>>): Promise<T> {
+    const came = await this.#ask(holder, ask);
+    if (came.kind === 'wrong length') throw this.lie();
+    return came.value;
   }
 
   /** Asks over the holder's link, and has it watched as long as bytes are owed. */
-  async #ask(holder: Holder, ask: (link: HolderLink) => Promise<Answer>): Promise<Buffer> {
+  async #ask<T>(holder: Holder, ask: (link: HolderLink) => Promise<T>): Promise<T> {
     if (holder.state.kind !== 'linked') throw new ParleyError('CANCELLED');
     holder.awaiting += 1;
     try {
-      const answer = await ask(holder.state.link);
-      if (answer.kind === 'wrong length') throw this.lie();
-      return answer.bytes;
+      return await ask(holder.state.link);
     } finally {
       holder.awaiting -= 1;
     }

@@ -12,13 +12,12 @@ import { ParleyError } from '../protocol/errors.js';
 import { makeHello } from '../protocol/hello.js';
 import { Landing } from '../protocol/landing.js';
 import { LINK_DEADLINE_MS, LINK_PAUSE_ABOVE_BYTES, linkLost, linkTlsOptions, provenKey } from './link.js';
-import type { PeerLink } from './link.js';
+import type { DialledLink, PeerLink } from './link.js';
 import { keyChanged } from './pins.js';
 import type { Pins } from './pins.js';
 
-export interface DialOptions {
+export interface IntroducedDial {
   readonly identity: Identity;
-  readonly pins: Pins;
   /** Where the server sees the peer: an IP address and a port. */
   readonly host: string;
   readonly port: number;
@@ -31,15 +30,44 @@ export interface DialOptions {
   readonly clock?: Clock;
 }
 
+export interface DialOptions extends IntroducedDial {
+  readonly pins: Pins;
+}
+
+/** What `dialIntroduced` does, here or in another thread. */
+export type Dial<L> = (options: IntroducedDial) => Promise<L>;
+
 /**
  * A link to the introduced peer, once the peer has accepted it; a key seen for the first time is pinned.
  * @throws ParleyError KEY_CHANGED when another key is pinned, before anything is dialled; PEER_UNREACHABLE with the reason;
- * CANCELLED
+ * DISK_FULL; CANCELLED
  */
-export async function dialPeer(options: DialOptions): Promise<PeerLink> {
-  const { introduction, pins } = options;
-  const { id, peer, publicKey, purpose } = introduction;
+export function dialPeer(options: DialOptions): Promise<PeerLink> {
+  return dialPinned(options, dialIntroduced);
+}
+
+/** As `dialPeer`, over a link that `dial` opens. */
+export async function dialPinned<L extends DialledLink>(options: DialOptions, dial: Dial<L>): Promise<L> {
+  const { pins, ...introduced } = options;
+  const { peer, publicKey } = options.introduction;
   if (pins.check('peer', peer, publicKey) === 'changed') throw keyChanged('peer', peer);
+  const link = await dial(introduced);
+  try {
+    await pins.pin('peer', peer, publicKey);
+    if (options.signal?.aborted === true) throw new ParleyError('CANCELLED');
+    return link;
+  } catch (thrown) {
+    link.connection.destroy();
+    throw thrown;
+  }
+}
+
+/**
+ * A link to whoever has the introduced key and has accepted it. Pins are not looked at.
+ * @throws ParleyError PEER_UNREACHABLE with the reason; CANCELLED
+ */
+export async function dialIntroduced(options: IntroducedDial): Promise<PeerLink> {
+  const { id, peer, publicKey, purpose } = options.introduction;
   const lost = linkLost(peer);
   const late = new AbortController();
   const timeoutMs = options.timeoutMs ?? LINK_DEADLINE_MS;
@@ -54,7 +82,6 @@ export async function dialPeer(options: DialOptions): Promise<PeerLink> {
     return { id, peer, publicKey, purpose, connection, bytesReceived: () => socket.bytesRead };
   } catch (thrown) {
     if (options.signal?.aborted === true) throw new ParleyError('CANCELLED', {}, { cause: thrown });
-    if (thrown instanceof ParleyError && thrown.code === 'DISK_FULL') throw thrown;
     const told =
       thrown instanceof ParleyError && thrown.code === 'PEER_UNREACHABLE' ? thrown.details['reason'] : undefined;
     const reason = told ?? (thrown instanceof Error ? thrown.message : 'it could not be dialled');
@@ -66,7 +93,7 @@ export async function dialPeer(options: DialOptions): Promise<PeerLink> {
 }
 
 /** A TLS socket to whoever has the introduced key; nothing was sent over it yet. */
-async function secured(options: DialOptions, { onread }: Landing, signal: AbortSignal): Promise<TLSSocket> {
+async function secured(options: IntroducedDial, { onread }: Landing, signal: AbortSignal): Promise<TLSSocket> {
   signal.throwIfAborted();
   // Only addresses: a name would be looked up, and tell others whom we are about to call.
   if (isIP(options.host) === 0) throw new Error('its address is not an IP address');
@@ -96,11 +123,11 @@ async function secured(options: DialOptions, { onread }: Landing, signal: AbortS
 /** The connection, once the other end has judged our certificate and hello: only its own hello says so. */
 async function greeted(
   socket: TLSSocket,
-  options: DialOptions,
+  options: IntroducedDial,
   landing: Landing,
   signal: AbortSignal,
 ): Promise<Connection> {
-  const { id, purpose, peer, publicKey } = options.introduction;
+  const { id, purpose, peer } = options.introduction;
   const connection = new Connection(socket, {
     hello: makeHello('peer', { introduction: id, purpose }),
     end: 'dialer',
@@ -114,7 +141,6 @@ async function greeted(
   signal.addEventListener('abort', stop, { once: true });
   try {
     await connection.ready;
-    await options.pins.pin('peer', peer, publicKey);
     return connection;
   } catch (thrown) {
     connection.destroy();

@@ -59,6 +59,7 @@ class Download {
   readonly #limit: RateLimit | undefined;
   readonly #checked: CheckedBlocks;
   #bytesUnderWay = 0;
+  #willPump = false;
   #fatal: ParleyError | undefined;
   #wake: () => void = () => undefined;
   /** When there was last somebody to ask. */
@@ -210,6 +211,16 @@ class Download {
     }
   }
 
+  /** Once for all blocks of this turn of the loop: what is asked for then leaves in one write. */
+  #pumpSoon(): void {
+    if (this.#willPump) return;
+    this.#willPump = true;
+    setImmediate(() => {
+      this.#willPump = false;
+      this.#pump();
+    });
+  }
+
   get #hasRoom(): boolean {
     const bytes = this.#bytesUnderWay + BLOCK_BYTES;
     return bytes <= MAX_BYTES_UNDER_WAY && this.#queue.size + this.#queue.pending < MAX_REQUESTS_UNDER_WAY;
@@ -225,7 +236,7 @@ class Download {
       await this.#limit?.take(bytes, request.signal);
       const onGood = (): void => {
         this.#picker.received(holder.user, first, this.#clock.monotonicMs());
-        this.#pump();
+        this.#pumpSoon();
       };
       const { isKept, bad } = await this.#checked.fetch(holder, run, request.signal, onGood);
       if (isKept && bad.length < run.count) this.#kept(holder, run, bad);
@@ -237,17 +248,17 @@ class Download {
       this.#bytesUnderWay -= bytes;
       if (holder.requests.get(first) === request) holder.requests.delete(first);
       this.#picker.failed(holder.user, first);
-      this.#pump();
+      this.#pumpSoon();
     }
   }
 
   /** Counts blocks that were written, and takes them back from whoever else was asked for them. */
   #kept(holder: Holder, run: BlockRange, bad: readonly number[]): void {
     holder.failures = 0;
-    const alsoAsked = this.#picker.arrived(holder.user, run.first, bad);
-    if (alsoAsked === undefined) return;
-    for (const user of alsoAsked) this.#holders.get(user)?.requests.get(run.first)?.abort();
-    const whole = this.#ledger.note(run, bad, holder);
+    const arrival = this.#picker.arrived(holder.user, run, bad);
+    if (arrival === undefined) return;
+    for (const user of arrival.alsoAsked) this.#holders.get(user)?.requests.get(run.first)?.abort();
+    const whole = this.#ledger.note(run, arrival.without, holder);
     if (whole.length > 0) this.#options.onChunks?.(whole);
     if (this.#picker.finished) this.#wake();
   }
@@ -257,6 +268,8 @@ class Download {
     const chunk = this.#chunkOf(run, error);
     switch (error.code) {
       case 'HASH_MISMATCH':
+        // What else it had sent when it was found out is no news.
+        if (holder.state.kind === 'dropped') return;
         this.#holders.drop(holder, error);
         this.#options.onReport?.(holder.user, chunk, 'HASH_MISMATCH');
         return;

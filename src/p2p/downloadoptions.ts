@@ -6,7 +6,7 @@ import type { Manifest } from '../protocol/values.js';
 import type { BlockTarget } from './checked.js';
 import type { DownloadView } from './diagnosis.js';
 import type { Located } from './finding.js';
-import type { HolderLink } from './holders.js';
+import type { HolderLink } from './link.js';
 import type { DownloadProgress } from './ledger.js';
 
 export interface DownloadOptions {

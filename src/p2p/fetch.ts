@@ -3,13 +3,16 @@ import { DIGEST_BYTES } from '../chunks/digest.js';
 import { peerCommands } from '../protocol/commands/peer.js';
 import { heldNews } from '../protocol/commands/peer/watchHeld.js';
 import type { HeldNews } from '../protocol/commands/peer/watchHeld.js';
-import type { Connection } from '../protocol/connection.js';
 import { ParleyError } from '../protocol/errors.js';
 import type { Digest } from '../protocol/values.js';
 import type { QueueView } from './diagnosis.js';
+import type { FetchParams, LinkConnection } from './link.js';
 
 /** A lie about length is one about content: both name the sender. */
-export type Answer = { readonly kind: 'bytes'; readonly bytes: Buffer } | { readonly kind: 'wrong length' };
+export type Came<T> = { readonly kind: 'taken'; readonly value: T } | { readonly kind: 'wrong length' };
+
+/** Takes the bytes that were asked for, which are its own from then on. */
+export type Take<T> = (bytes: Buffer) => T | Promise<T>;
 
 /** Milliseconds for an end to say how things wait there. */
 const QUEUE_DEADLINE_MS = 1_000;
@@ -18,42 +21,46 @@ const NO_DEADLINE = { deadlineMs: Infinity };
 
 /**
  * Blocks that stand side by side, `bytes` bytes in all (at most 1 MiB), one behind another in what `into` gives when the first of them is
- * there. That must not be used again when this fails or gives a wrong length.
- * @throws ParleyError what the other end refuses with; PEER_UNREACHABLE when the link is lost; CANCELLED
+ * there. `take` is given it when the last is; when that does not happen it must not be used again.
+ * @throws ParleyError what the other end refuses with; PEER_UNREACHABLE when the link is lost; CANCELLED; what `take` throws
  */
-export async function askBlocks(
-  connection: Connection,
-  params: { root: Digest; chunk: number; block: number; count?: number },
+export async function askBlocks<T>(
+  connection: LinkConnection,
+  params: FetchParams,
   bytes: number,
   into: () => Buffer,
+  take: Take<T>,
   signal?: AbortSignal,
-): Promise<Answer> {
-  return collect(bytes, into, (onBytes, room) =>
-    connection.call(peerCommands.fetchBlock, params, { ...NO_DEADLINE, signal, onBytes, into: room }),
-  );
+): Promise<Came<T>> {
+  const ask: Parameters<typeof collect>[2] = (onBytes, room) =>
+    connection.call(peerCommands.fetchBlock, params, { ...NO_DEADLINE, signal, onBytes, into: room });
+  return collect(bytes, into, ask, take);
 }
 
-/** The digests of a chunk's `blocks` blocks. @throws as `askBlock` */
+/** The digests of a chunk's `blocks` blocks. @throws as `askBlocks` */
 export async function askDigests(
-  connection: Connection,
+  connection: LinkConnection,
   params: { root: Digest; chunk: number },
   blocks: number,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<Came<Buffer>> {
   const bytes = blocks * DIGEST_BYTES;
+  const ask: Parameters<typeof collect>[2] = (onBytes) =>
+    connection.call(peerCommands.blockDigests, params, { ...NO_DEADLINE, signal, onBytes });
   return collect(
     bytes,
     () => Buffer.allocUnsafe(bytes),
-    (onBytes) => connection.call(peerCommands.blockDigests, params, { ...NO_DEADLINE, signal, onBytes }),
+    ask,
+    (digests) => digests,
   );
 }
 
 /**
  * Has the other end tell which blocks it holds, until the signal aborts or the link ends. Does not resolve before.
- * @throws ParleyError as `askBlock`; PROTOCOL_ERROR when it tells of blocks that a file of `blocks` blocks does not have
+ * @throws ParleyError as `askBlocks`; PROTOCOL_ERROR when it tells of blocks that a file of `blocks` blocks does not have
  */
 export async function watchHeld(
-  connection: Connection,
+  connection: LinkConnection,
   root: Digest,
   blocks: number,
   signal: AbortSignal,
@@ -79,7 +86,7 @@ export async function watchHeld(
 }
 
 /** How what was asked for waits at the other end; undefined when it does not say so soon. */
-export async function askQueue(connection: Connection, signal: AbortSignal): Promise<QueueView | undefined> {
+export async function askQueue(connection: LinkConnection, signal: AbortSignal): Promise<QueueView | undefined> {
   try {
     const asked = { signal, deadlineMs: QUEUE_DEADLINE_MS };
     const { ahead, isLimited } = await connection.call(peerCommands.queue, {}, asked);
@@ -89,16 +96,22 @@ export async function askQueue(connection: Connection, signal: AbortSignal): Pro
   }
 }
 
-/** Runs a call that should give so many bytes; gives up as soon as there are more. */
-async function collect(
+/**
+ * Runs a call that should give so many bytes, and has them taken as soon as they are there: while they are in the cache, and before more
+ * come. Gives up as soon as there are more. Settles only when nothing is being taken any more.
+ */
+async function collect<T>(
   bytes: number,
   into: () => Buffer,
-  call: (onBytes: (bytes: Buffer) => void, room: () => Buffer) => Promise<unknown>,
-): Promise<Answer> {
+  call: (onBytes: (bytes: Buffer) => Promise<void> | undefined, room: () => Buffer) => Promise<unknown>,
+  take: Take<T>,
+): Promise<Came<T>> {
   let target: Buffer | undefined;
   const room = (): Buffer => (target ??= into());
   let have = 0;
   const tooMuch = (): boolean => have > bytes;
+  let taking: Promise<T> | undefined;
+  const taken = async (): Promise<T> => take(room());
   try {
     await call((piece) => {
       const at = have;
@@ -107,9 +120,17 @@ async function collect(
       const to = room();
       const landed = piece.buffer === to.buffer && piece.byteOffset === to.byteOffset + at;
       if (!landed) piece.copy(to, at);
+      if (have < bytes) return undefined;
+      taking = taken();
+      // What it fails with is told when the call is over.
+      return taking.then(ignore, ignore);
     }, room);
   } catch (thrown) {
-    if (!tooMuch()) throw thrown;
+    // All of it is there: how the call ends makes no difference any more.
+    if (taking === undefined && !tooMuch()) throw thrown;
+    await taking?.catch(ignore);
   }
-  return have === bytes ? { kind: 'bytes', bytes: room() } : { kind: 'wrong length' };
+  return have === bytes ? { kind: 'taken', value: await (taking ?? taken()) } : { kind: 'wrong length' };
 }
+
+const ignore = (): void => undefined;

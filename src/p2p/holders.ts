@@ -2,19 +2,13 @@
 import { BitSet } from '../chunks/bits.js';
 import type { BlockRange } from '../chunks/plan.js';
 import type { Clock } from '../protocol/clock.js';
-import type { Connection } from '../protocol/connection.js';
 import { ParleyError, toParleyError } from '../protocol/errors.js';
 import { nameKey } from '../protocol/values.js';
 import { Arrivals } from './arrivals.js';
 import type { Failure, HolderView } from './diagnosis.js';
 import { askQueue } from './fetch.js';
+import type { HolderLink } from './link.js';
 import { RateMeter } from './rate.js';
-
-/** What a download needs of a link; a `PeerLink` is one. */
-export interface HolderLink {
-  readonly connection: Connection;
-  bytesReceived(): number;
-}
 
 /** Milliseconds before a holder that failed is tried again; doubled with each failure in a row. */
 const RETRY_MS = 1_000;

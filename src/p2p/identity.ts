@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, link, mkdir, open, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { identityFromPem, makeIdentity } from '../protocol/certificate.js';
+import { Worker } from 'node:worker_threads';
+import { identityFromPem } from '../protocol/certificate.js';
 import type { Identity } from '../protocol/certificate.js';
 import { ParleyError } from '../protocol/errors.js';
 
@@ -50,9 +51,18 @@ function damaged(path: string, reason: string, cause?: unknown): ParleyError {
   return new ParleyError('STATE_DAMAGED', { path, reason, next }, { cause });
 }
 
+function makeInThread(): Promise<Identity> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./identityworker.js', import.meta.url), { execArgv: [] });
+    worker.once('message', resolve);
+    worker.once('error', reject);
+    worker.once('exit', () => reject(new Error('the thread that makes the key ended')));
+  });
+}
+
 /** Written whole under another name, then linked to its own: a link never replaces, so the first of racing processes wins. */
 async function createIdentity(home: string, path: string): Promise<Identity> {
-  const made = await makeIdentity('parley');
+  const made = await makeInThread();
   const temporary = join(home, `.${IDENTITY_FILE}.${randomBytes(8).toString('hex')}`);
   const file = await open(temporary, 'wx', 0o600);
   try {

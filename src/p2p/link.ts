@@ -2,8 +2,11 @@
 import { constants } from 'node:crypto';
 import type { X509Certificate } from 'node:crypto';
 import type { CommonConnectionOptions, SecureContextOptions, TLSSocket } from 'node:tls';
+import type { BlockJobResult, BlockWork } from '../chunks/blockjob.js';
 import { publicKeyOf } from '../protocol/certificate.js';
 import type { Identity } from '../protocol/certificate.js';
+import type { ParamsOf } from '../protocol/command.js';
+import type { peerCommands } from '../protocol/commands/peer.js';
 import type { Connection } from '../protocol/connection.js';
 import type { Purpose } from '../protocol/commands/server/introduce.js';
 import { ParleyError } from '../protocol/errors.js';
@@ -11,19 +14,46 @@ import { MAX_UNAUTHENTICATED_BYTES } from '../protocol/limits.js';
 import type { FrameCaps } from '../protocol/frame.js';
 
 /** A direct link whose other end has shown the introduced key, which is the pinned one, and named the introduction. */
-export interface PeerLink {
+export interface PeerLink extends DialledLink {
   /** The id of the introduction that allowed it. */
   readonly id: string;
-  /** The user at the other end. */
-  readonly peer: string;
   /** The other end's key: SubjectPublicKeyInfo, DER, base64. */
   readonly publicKey: string;
   /** One link has one purpose: a chat never waits behind a chunk. */
   readonly purpose: Purpose;
   readonly connection: Connection;
+}
+
+/** What is needed of the connection of a link that only this end calls over: it may be in another thread. */
+export type LinkConnection = Pick<Connection, 'call' | 'alive' | 'closed' | 'destroy'>;
+
+/** What came of blocks that a link was asked to take in. */
+export type TakenIn =
+  | { readonly kind: 'done'; readonly result: BlockJobResult }
+  | { readonly kind: 'wrong length' }
+  /** They came, and the file system refused them. */
+  | { readonly kind: 'unwritable'; readonly error: Error };
+
+/** What a download needs of a link; where the work is done is the link's affair. */
+export interface HolderLink {
+  readonly connection: LinkConnection;
   /** Bytes that came over the link so far, verified or not: shows whether it moves. */
   bytesReceived(): number;
+  /**
+   * Asks for blocks that stand side by side, checks them and writes those that are good, in the thread that has the link; absent when this is the
+   * one. Settles only when nothing is written any more.
+   * @throws ParleyError what the other end refuses with; PEER_UNREACHABLE when the link is lost; CANCELLED
+   */
+  readonly takeBlocks?: (params: FetchParams, work: BlockWork, signal: AbortSignal) => Promise<TakenIn>;
 }
+
+/** A link that this end opened. */
+export interface DialledLink extends HolderLink {
+  /** The user at the other end. */
+  readonly peer: string;
+}
+
+export type FetchParams = ParamsOf<typeof peerCommands.fetchBlock>;
 
 /** Milliseconds for TLS and hellos together: far more than a slow network needs, far less than a person waits. */
 export const LINK_DEADLINE_MS = 10_000;

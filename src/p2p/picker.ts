@@ -27,6 +27,13 @@ export interface PickerOptions {
   readonly random: () => number;
 }
 
+export interface Arrival {
+  /** Who else was asked for the run: their requests are to be cancelled. */
+  readonly alsoAsked: readonly string[];
+  /** Blocks of the run that are not there by this. */
+  readonly without: readonly number[];
+}
+
 export class Picker {
   readonly #options: PickerOptions;
   /** Wanted blocks that are not there. */
@@ -142,20 +149,20 @@ export class Picker {
   }
 
   /**
-   * The run that begins with `first` came from this holder, was verified and written, but for its `bad` blocks, which are free again: who
-   * else was asked for it, whose requests are to be cancelled. Undefined when it had come from another before.
+   * A run came from this holder, was verified and written, but for its `bad` blocks, which are free again. Undefined when all of it had come
+   * from another before.
    */
-  arrived(id: string, first: number, bad: readonly number[] = []): readonly string[] | undefined {
-    const flight = this.#flights.get(first);
-    if (flight === undefined) return undefined;
+  arrived(id: string, run: BlockRange, bad: readonly number[] = []): Arrival | undefined {
+    const flight = this.#flights.get(run.first);
+    if (flight?.asked.has(id) !== true || flight.count !== run.count) return this.#arrivedLate(run, bad);
     for (const asked of flight.asked.keys()) land(this.#holders.get(asked), flight);
-    this.#flights.delete(first);
-    for (let block = first; block < first + flight.count; block += 1) this.#missing.delete(block);
+    this.#flights.delete(run.first);
+    for (let block = run.first; block < run.first + run.count; block += 1) this.#missing.delete(block);
     for (const block of bad) {
       this.#missing.add(block);
       this.#free({ first: block, count: 1 });
     }
-    return [...flight.asked.keys()].filter((asked) => asked !== id);
+    return { alsoAsked: [...flight.asked.keys()].filter((asked) => asked !== id), without: bad };
   }
 
   /** The run that begins with `first` will not come from this holder; unless it is under way from another, it is free again. */
@@ -285,6 +292,20 @@ export class Picker {
       if (worthOvertaking(holder, slow?.speed.typicalMs, now - other[1])) return flight;
     }
     return undefined;
+  }
+
+  /** From a holder that is asked for nothing any more: what nobody else is asked for is there now. */
+  #arrivedLate({ first, count }: BlockRange, bad: readonly number[]): Arrival | undefined {
+    const without: number[] = [];
+    for (let block = first; block < first + count; block += 1) {
+      if (bad.includes(block) || !this.#rarity.isFree(block) || !this.#missing.delete(block)) {
+        without.push(block);
+        continue;
+      }
+      this.#rarity.take(block);
+      this.#returned.delete(block);
+    }
+    return without.length === count ? undefined : { alsoAsked: [], without };
   }
 
   #giveBack(holder: PickedHolder, flight: Flight): void {

@@ -1,11 +1,13 @@
 import { rename, readFile, open } from 'node:fs/promises';
 import { expect } from 'chai';
+import { runBlockJob } from '../../src/chunks/blockjob.js';
 import { BlockThread, blockThreadFor, THREAD_FROM_BYTES } from '../../src/chunks/blockthread.js';
 import { FRESH_MS } from '../../src/chunks/freshblocks.js';
 import { openPart } from '../../src/chunks/part.js';
 import type { Part } from '../../src/chunks/part.js';
 import { bytesOfBlocks } from '../../src/chunks/plan.js';
 import type { BlockRange } from '../../src/chunks/plan.js';
+import { deferred } from '../../src/protocol/deferred.js';
 import { bytesOf, refusalOf, sampleOf, useFolder } from './support.js';
 import type { Sample } from './support.js';
 
@@ -99,6 +101,31 @@ describe('chunks/part, with a thread for its blocks', () => {
     await rename(again.path, at('elsewhere'));
     await again.isInPlace();
     expect((await refusalOf(again.takeIn(blocks, came(many, blocks)))).code).to.equal('DISK_FULL');
+    await again.close();
+  });
+
+  it('stays open for whoever gets the bytes elsewhere, and counts what they say they wrote', async () => {
+    const part = await openPart({ target: at('f'), manifest: many.manifest });
+    const blocks = { first: 0, count: 3 };
+    const written = deferred<void>();
+    const taking = part.takeBy(blocks, async (work) => {
+      await written.promise;
+      return runBlockJob({ ...work, bytes: came(many, blocks) });
+    });
+    let isClosed = false;
+    const closing = part.close().then(() => (isClosed = true));
+    for (let i = 0; i < 20; i++) await new Promise(setImmediate);
+    expect(isClosed).to.equal(false);
+    written.resolve();
+    expect(await taking).to.deep.equal([]);
+    await closing;
+    const again = await openPart({ target: at('f'), manifest: many.manifest });
+    expect(again.missing().length).to.equal(1001 - 3);
+    expect(await again.takeBy({ first: 3, count: 1 }, () => Promise.resolve(undefined))).to.equal(undefined);
+    expect(again.has(3)).to.equal(false);
+    const full = Object.assign(new Error('no space'), { code: 'ENOSPC', errno: -28 });
+    const refused = await refusalOf(again.takeBy({ first: 3, count: 1 }, () => Promise.reject(full)));
+    expect(refused.code).to.equal('DISK_FULL');
     await again.close();
   });
 });

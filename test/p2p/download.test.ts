@@ -8,7 +8,7 @@ import { ParleyError } from '../../src/protocol/errors.js';
 import { NO_HOLDER_GRACE_MS, NO_SERVER_GRACE_MS, download } from '../../src/p2p/download.js';
 import type { DownloadProgress } from '../../src/p2p/ledger.js';
 import { STALL_MS } from '../../src/p2p/holders.js';
-import type { HolderLink } from '../../src/p2p/holders.js';
+import type { PeerLink } from '../../src/p2p/link.js';
 import { Provider } from '../../src/p2p/provider.js';
 import { FakeClock } from '../support/fakeclock.js';
 import { refusal } from '../support/refusal.js';
@@ -105,7 +105,7 @@ describe('p2p/download', () => {
 
   it('asks no more holders at once than it may, and still gets what only others have', async () => {
     const file = makeFile(40_000, 4);
-    const links: HolderLink[] = [];
+    const links: Pick<PeerLink, 'connection' | 'bytesReceived'>[] = [];
     let most = 0;
     const holders = range(4).map((i) => holder(`h${i}`, [i]));
     const { part, result } = downloadFrom(file, holders, {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { openPart } from '../../src/chunks/part.js';
 import { download } from '../../src/p2p/download.js';
-import type { HolderLink } from '../../src/p2p/holders.js';
+import type { HolderLink } from '../../src/p2p/link.js';
 import { bitmapOf, connectTo, holder, makeFile, range } from './swarm.js';
 import type { TestFile, TestHolder } from './swarm.js';
 

@@ -105,7 +105,7 @@ describe('p2p/picker', () => {
     const run = picker.next('a', 20);
     expect(run).to.deep.equal({ first: 3, count: 4 });
     picker.received('a', 3, 30);
-    expect(picker.arrived('a', 3, [4, 6])).to.deep.equal([]);
+    expect(picker.arrived('a', { first: 3, count: 4 }, [4, 6])).to.deep.equal({ alsoAsked: [], without: [4, 6] });
     picker.remove('a');
     picker.offer('b', upTo(16));
     const left: number[] = [];
@@ -116,6 +116,28 @@ describe('p2p/picker', () => {
       land(picker, 'b', next.first, now + 1);
     }
     expect(left.sort((x, y) => x - y)).to.deep.equal([4, 6, ...range(9).map((i) => 7 + i)]);
+  });
+
+  it('takes what came from a holder that was taken away meanwhile, unless somebody else is asked for it', () => {
+    const picker = makePicker(8, { bytesOf: () => 1000, random: () => 0 });
+    picker.offer('a', upTo(8));
+    prove(picker, 'a');
+    prove(picker, 'a', 10, 10);
+    expect(picker.next('a', 20)).to.deep.equal({ first: 3, count: 4 });
+    picker.received('a', 3, 30);
+    picker.remove('a');
+    picker.offer('b', upTo(8));
+    expect(picker.next('b', 40)).to.deep.equal({ first: 3, count: 1 });
+    expect(picker.arrived('a', { first: 3, count: 4 }, [5])).to.deep.equal({ alsoAsked: [], without: [3, 5] });
+    expect(picker.arrived('a', { first: 3, count: 4 }, [5])).to.equal(undefined);
+    expect(land(picker, 'b', 3, 50)).to.deep.equal([]);
+    const left = [];
+    for (let block = next(picker, 'b', 60); block !== undefined; block = next(picker, 'b', 60)) {
+      left.push(block);
+      land(picker, 'b', block, 61);
+    }
+    expect(left).to.deep.equal([5, 7]);
+    expect(picker.finished).to.equal(true);
   });
 
   it('asks a slow holder for little ahead', () => {
@@ -186,14 +208,15 @@ describe('p2p/picker', () => {
     expect(picker.finished).to.equal(true);
   });
 
-  it('ignores what arrives or fails without having been asked', () => {
+  it('ignores what fails without having been asked, and what arrives again', () => {
     const picker = makePicker(2);
     picker.offer('a', upTo(1));
     picker.failed('a', 1);
     picker.failed('nobody', 9);
-    expect(land(picker, 'a', 1, 1)).to.equal(undefined);
     picker.offer('a', upTo(2));
-    prove(picker, 'a');
+    const first = prove(picker, 'a');
+    expect(land(picker, 'a', first, 1)).to.equal(undefined);
+    expect(picker.finished).to.equal(false);
     prove(picker, 'a');
     expect(picker.finished).to.equal(true);
   });

@@ -46,10 +46,11 @@ export function next(picker: Picker, id: string, now: number): number | undefine
   return picker.next(id, now)?.first;
 }
 
-/** A run, known by its first block, that came and was written. */
+/** A run, known by its first block, that came and was written; who else was asked for it. */
 export function land(picker: Picker, id: string, first: number, now: number): readonly string[] | undefined {
+  const run = picker.flyingFrom(id).find((each) => each.first === first) ?? { first, count: 1 };
   picker.received(id, first, now);
-  return picker.arrived(id, first);
+  return picker.arrived(id, run)?.alsoAsked;
 }
 
 /** Gets one run through, so that the holder has shown that it can; its first block. */

@@ -12,7 +12,7 @@ import { openSource } from '../../src/chunks/source.js';
 import { peerCommands } from '../../src/protocol/commands/peer.js';
 import type { Connection } from '../../src/protocol/connection.js';
 import type { Digest } from '../../src/protocol/values.js';
-import { askBlocks, askDigests, watchHeld } from '../../src/p2p/fetch.js';
+import { askDigests, watchHeld } from '../../src/p2p/fetch.js';
 import { Provider, SERVED_AT_ONCE, SERVED_AT_ONCE_PER_USER, WAITING_PER_USER } from '../../src/p2p/provider.js';
 import { partShare, sourceShare } from '../../src/p2p/share.js';
 import type { Share } from '../../src/p2p/share.js';
@@ -67,11 +67,11 @@ describe('p2p/provider', () => {
     expect(await heldAt(connection, root, 4)).to.deep.equal([[0, 4]]);
     for (const chunk of [0, 1]) {
       const digests = await askDigests(connection, { root, chunk }, 2, never);
-      expect(digests).to.deep.equal({ kind: 'bytes', bytes: digestsOf(file.plan, file.blockDigests, chunk) });
+      expect(digests).to.deep.equal({ kind: 'taken', value: digestsOf(file.plan, file.blockDigests, chunk) });
       for (const block of [0, 1]) {
         const { offset, length } = blockPlace(file.plan, chunk * 2 + block);
         const answer = await askBlock(connection, { root, chunk, block }, Buffer.alloc(length), never);
-        expect(answer).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(offset, offset + length) });
+        expect(answer).to.deep.equal({ kind: 'taken', value: file.bytes.subarray(offset, offset + length) });
       }
     }
     // The last block is counted when the system has taken it, which may be after it came.
@@ -87,15 +87,9 @@ describe('p2p/provider', () => {
     const { share, close } = await openShare(50, file.bytes);
     const { root } = file.manifest;
     const connection = connect(file, new Provider({ shares: { find: () => share } }));
-    const fetch = (chunk: number, count: number): ReturnType<typeof askBlocks> =>
-      askBlocks(
-        connection,
-        { root, chunk, block: 0, count },
-        count * 50_000,
-        () => Buffer.alloc(count * 50_000),
-        never,
-      );
-    expect(await fetch(7, 20)).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(350_000, 1_350_000) });
+    const fetch = (chunk: number, count: number): ReturnType<typeof askBlock> =>
+      askBlock(connection, { root, chunk, block: 0, count }, Buffer.alloc(count * 50_000), never);
+    expect(await fetch(7, 20)).to.deep.equal({ kind: 'taken', value: file.bytes.subarray(350_000, 1_350_000) });
     expect((await refusal(fetch(7, 21))).code).to.equal('BAD_REQUEST');
     expect((await refusal(fetch(45, 6))).code).to.equal('CHUNK_GONE');
     await close();
@@ -148,7 +142,7 @@ describe('p2p/provider', () => {
     const connection = connect(file, new Provider({ shares: { find: () => partShare('b.bin', part) } }));
     expect(await heldAt(connection, root, 3)).to.deep.equal([[1, 1]]);
     const answer = await askBlock(connection, { root, chunk: 1, block: 0 }, Buffer.alloc(10_000), never);
-    expect(answer).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(10_000, 20_000) });
+    expect(answer).to.deep.equal({ kind: 'taken', value: file.bytes.subarray(10_000, 20_000) });
     expect((await refusal(askBlock(connection, { root, chunk: 0, block: 0 }, Buffer.alloc(1), never))).code).to.equal(
       'CHUNK_GONE',
     );
@@ -167,9 +161,9 @@ describe('p2p/provider', () => {
     const connection = connect(file, new Provider({ shares: { find: () => partShare('b.bin', part) } }));
     expect(await heldAt(connection, root, 3)).to.deep.equal([[1, 1]]);
     const digests = await askDigests(connection, { root, chunk: 0 }, 3, never);
-    expect(digests).to.deep.equal({ kind: 'bytes', bytes: file.blockDigests });
+    expect(digests).to.deep.equal({ kind: 'taken', value: file.blockDigests });
     const answer = await askBlock(connection, { root, chunk: 0, block: 1 }, Buffer.alloc(length), never);
-    expect(answer).to.deep.equal({ kind: 'bytes', bytes: second });
+    expect(answer).to.deep.equal({ kind: 'taken', value: second });
     const missing = askBlock(connection, { root, chunk: 0, block: 2 }, Buffer.alloc(1), never);
     expect((await refusal(missing)).code).to.equal('CHUNK_GONE');
     connection.destroy();
@@ -303,7 +297,7 @@ describe('p2p/provider', () => {
         before = link.bytesReceived();
       });
       for (const [at, answer] of (await Promise.all(answers)).entries()) {
-        expect(answer).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(at * MIB, (at + 1) * MIB) });
+        expect(answer).to.deep.equal({ kind: 'taken', value: file.bytes.subarray(at * MIB, (at + 1) * MIB) });
       }
       // Two pieces at most in a tenth of a second, and not long without one.
       expect(Math.max(...came.slice(1))).to.be.at.most(2 * 16_500);
@@ -330,7 +324,7 @@ describe('p2p/provider', () => {
       abort.abort();
       await steps(120);
       expect((await first).code).to.equal('CANCELLED');
-      expect(await second).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(MIB) });
+      expect(await second).to.deep.equal({ kind: 'taken', value: file.bytes.subarray(MIB) });
       expect(secondAt).to.be.within(12_000, 13_000);
       connection.destroy();
     });
@@ -359,7 +353,7 @@ describe('p2p/provider', () => {
       provider.setLimits({ limitRate: Infinity, linkLimitRate: Infinity });
       expect(await cameIn(2)).to.be.above(1.5 * MIB);
       for (const [at, answer] of (await Promise.all(answers)).entries()) {
-        expect(answer).to.deep.equal({ kind: 'bytes', bytes: file.bytes.subarray(at * MIB, (at + 1) * MIB) });
+        expect(answer).to.deep.equal({ kind: 'taken', value: file.bytes.subarray(at * MIB, (at + 1) * MIB) });
       }
       link.connection.destroy();
     });
@@ -404,7 +398,7 @@ describe('p2p/provider', () => {
       );
       for (const [i, answer] of answers.entries()) {
         const right = file.bytes.subarray((i % 4) * MIB, ((i % 4) + 1) * MIB);
-        expect(answer.kind === 'bytes' && answer.bytes.equals(right)).to.equal(true);
+        expect(answer.kind === 'taken' && answer.value.equals(right)).to.equal(true);
       }
       await close();
     });
@@ -422,7 +416,7 @@ describe('p2p/provider', () => {
       );
       for (const [i, answer] of answers.entries()) {
         const right = file.bytes.subarray((i % 8) * MIB, ((i % 8) + 1) * MIB);
-        expect(answer.kind === 'bytes' && answer.bytes.equals(right)).to.equal(true);
+        expect(answer.kind === 'taken' && answer.value.equals(right)).to.equal(true);
       }
       await close();
     });

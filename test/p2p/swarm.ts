@@ -12,10 +12,10 @@ import { ParleyError } from '../../src/protocol/errors.js';
 import { makeHello } from '../../src/protocol/hello.js';
 import type { Digest, Manifest } from '../../src/protocol/values.js';
 import { askBlocks } from '../../src/p2p/fetch.js';
-import type { Answer } from '../../src/p2p/fetch.js';
+import type { Came } from '../../src/p2p/fetch.js';
 import { download } from '../../src/p2p/download.js';
 import type { DownloadOptions, DownloadResult } from '../../src/p2p/download.js';
-import type { HolderLink } from '../../src/p2p/holders.js';
+import type { PeerLink } from '../../src/p2p/link.js';
 import { Provider } from '../../src/p2p/provider.js';
 import type { Share } from '../../src/p2p/share.js';
 import { linkedPair } from '../support/pair.js';
@@ -209,7 +209,7 @@ export function connectTo(
   to: TestHolder,
   serve?: (connection: Connection) => void,
   { me = 'me', clock }: { me?: string; clock?: Clock | undefined } = {},
-): HolderLink {
+): Pick<PeerLink, 'connection' | 'bytesReceived'> {
   const [ours, theirs] = linkedPair();
   to.wires.push([ours, theirs]);
   // As over a socket, what was written may be overwritten then.
@@ -230,14 +230,21 @@ export function connectTo(
   return { connection, bytesReceived: () => received };
 }
 
-/** One block into a buffer of its size. */
+/** Blocks into a buffer of their size. */
 export function askBlock(
   connection: Connection,
-  params: { root: Digest; chunk: number; block: number },
+  params: { root: Digest; chunk: number; block: number; count?: number },
   into: Buffer,
   signal: AbortSignal,
-): Promise<Answer> {
-  return askBlocks(connection, params, into.length, () => into, signal);
+): Promise<Came<Buffer>> {
+  return askBlocks(
+    connection,
+    params,
+    into.length,
+    () => into,
+    (bytes) => bytes,
+    signal,
+  );
 }
 
 export interface TestDownload {

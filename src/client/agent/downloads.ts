@@ -218,6 +218,8 @@ export class Downloads {
     { request, path, signal }: Pick<Job, 'request' | 'path' | 'signal'>,
   ): Omit<DownloadOptions, 'part' | 'chunks'> {
     const { session, peers, clock, library } = this.#options;
+    // What goes to many files is written by this thread.
+    const bytesInOneFile = manifest.indexBytes === undefined ? manifest.sizeBytes : 0;
     return {
       file,
       manifest,
@@ -229,7 +231,7 @@ export class Downloads {
         const found = await session.call(serverCommands.locate, { file }, { signal: stop });
         return found.root === manifest.root ? found.holders : [];
       },
-      connect: (user, stop) => peers.connect(user, 'transfer', { signal: stop }),
+      connect: (user, stop) => peers.connectToFetch(user, bytesInOneFile, stop),
       onReport: (user, chunk, code) => this.#report(user, file, chunk, code),
       onBegun: ({ view, coming }) => {
         const running = this.#running.get(path);

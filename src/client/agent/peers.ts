@@ -6,8 +6,10 @@ import type { Introduction, Purpose } from '../../protocol/commands/server/intro
 import type { Connection } from '../../protocol/connection.js';
 import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import { nameKey } from '../../protocol/values.js';
-import { dialPeer } from '../../p2p/dialer.js';
-import type { PeerLink } from '../../p2p/link.js';
+import { dialIntroduced, dialPinned } from '../../p2p/dialer.js';
+import type { Dial } from '../../p2p/dialer.js';
+import type { DialledLink, PeerLink } from '../../p2p/link.js';
+import { LINK_THREADS_FROM_BYTES, LinkPlaces } from '../../p2p/linkplaces.js';
 import { startPeerListener } from '../../p2p/listener.js';
 import type { PeerListener } from '../../p2p/listener.js';
 import type { Pins } from '../../p2p/pins.js';
@@ -39,7 +41,9 @@ interface Reach {
 
 export class Peers {
   readonly #options: PeersOptions;
-  readonly #links = new Set<PeerLink>();
+  readonly #links = new Set<DialledLink>();
+  /** Where links are over which much is fetched. */
+  readonly #places = new LinkPlaces();
   /** Links that were announced and have not come: whose, by introduction. */
   readonly #awaited = new Map<string, string>();
   #blocked = new Set<string>();
@@ -108,7 +112,7 @@ export class Peers {
    * Opens a link to a user. `prepare` sets up what this end serves over it.
    * @throws ParleyError UNKNOWN_USER, USER_OFFLINE, SELF, BLOCKED, PEER_UNREACHABLE, KEY_CHANGED, CANCELLED; what the session throws
    */
-  async connect(
+  connect(
     user: string,
     purpose: Purpose,
     options: {
@@ -116,19 +120,37 @@ export class Peers {
       signal?: AbortSignal | undefined;
     },
   ): Promise<PeerLink> {
+    return this.#connect(user, purpose, options, dialIntroduced);
+  }
+
+  /** Opens a link over which `bytes` bytes are to be fetched; it may be in another thread when these are many. @throws as `connect` */
+  connectToFetch(user: string, bytes: number, signal: AbortSignal): Promise<DialledLink> {
+    const dial: Dial<DialledLink> =
+      bytes < LINK_THREADS_FROM_BYTES ? dialIntroduced : (options) => this.#places.dial(options);
+    return this.#connect(user, 'transfer', { signal }, dial);
+  }
+
+  async #connect<L extends DialledLink>(
+    user: string,
+    purpose: Purpose,
+    { signal, prepare }: Parameters<Peers['connect']>[2],
+    dial: Dial<L>,
+  ): Promise<L> {
     const { session, identity, pins, clock } = this.#options;
-    const { signal, prepare } = options;
     const { introduction, host, port } = await session.call(serverCommands.introduce, { user, purpose }, { signal });
-    const link = await dialPeer({
-      identity,
-      pins,
-      clock,
-      host,
-      port,
-      introduction,
-      prepare: (connection) => prepare?.(connection, introduction),
-      signal,
-    });
+    const link = await dialPinned(
+      {
+        identity,
+        pins,
+        clock,
+        host,
+        port,
+        introduction,
+        prepare: (connection) => prepare?.(connection, introduction),
+        signal,
+      },
+      dial,
+    );
     // Blocked while it was dialled: nothing of theirs may come any more.
     if (this.isBlocked(link.peer)) {
       link.connection.destroy();
@@ -165,6 +187,7 @@ export class Peers {
     const links = [...this.#links];
     for (const { connection } of links) connection.destroy();
     await Promise.all(links.map(({ connection }) => connection.closed));
+    this.#places.close();
   }
 
   #accept(link: PeerLink): void {
@@ -177,7 +200,7 @@ export class Peers {
     this.#options.onLink(link);
   }
 
-  #track(link: PeerLink): void {
+  #track(link: DialledLink): void {
     this.#links.add(link);
     void link.connection.closed.then(() => this.#links.delete(link));
   }

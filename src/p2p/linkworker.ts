@@ -1,0 +1,127 @@
+/** The thread that `LinkThread` starts: has links of its own, asks over them, checks what comes and writes it. */
+import { parentPort } from 'node:worker_threads';
+import { runBlockJob } from '../chunks/blockjob.js';
+import type { BlockWork } from '../chunks/blockjob.js';
+import { errnoOf, packError } from '../chunks/fserrors.js';
+import { peerCommands } from '../protocol/commands/peer.js';
+import { ParleyError, toParleyError } from '../protocol/errors.js';
+import { errorPayload } from '../protocol/wire.js';
+import { giveBuffer, takeBuffer } from './blockbuffers.js';
+import { dialIntroduced } from './dialer.js';
+import { askBlocks } from './fetch.js';
+import type { Take } from './fetch.js';
+import type { PeerLink } from './link.js';
+import type { FromLinks, TakenAnswer, ToLinks } from './linkmessages.js';
+
+/** Milliseconds between looks at what the links have received: whoever waits for them looks less often. */
+const COUNT_EVERY_MS = 100;
+
+type Message<K extends ToLinks['kind']> = Extract<ToLinks, { kind: K }>;
+
+interface Opened {
+  readonly link: PeerLink;
+  readonly received: BigInt64Array;
+}
+
+const links = new Map<number, Opened>();
+/** What is being answered, by its number. */
+const running = new Map<number, AbortController>();
+let counting: NodeJS.Timeout | undefined;
+
+function post(message: FromLinks): void {
+  parentPort?.postMessage(message);
+}
+
+function linkOf({ link }: { link: number }): PeerLink {
+  const opened = links.get(link);
+  if (opened === undefined) throw new ParleyError('PEER_UNREACHABLE', { reason: 'the link was closed' });
+  return opened.link;
+}
+
+async function dial({ link: number, options, received }: Message<'dial'>, signal: AbortSignal): Promise<null> {
+  const link = await dialIntroduced({ ...options, signal });
+  links.set(number, { link, received: new BigInt64Array(received) });
+  counting ??= setInterval(count, COUNT_EVERY_MS);
+  void link.connection.closed.then((error) => closed(number, error));
+  return null;
+}
+
+function closed(number: number, error: ParleyError | undefined): void {
+  count();
+  links.delete(number);
+  if (links.size === 0) {
+    clearInterval(counting);
+    counting = undefined;
+  }
+  post({ kind: 'closed', link: number, error: error === undefined ? undefined : errorPayload(error) });
+}
+
+function count(): void {
+  for (const { link, received } of links.values()) Atomics.store(received, 0, BigInt(link.bytesReceived()));
+}
+
+function call(message: Message<'call'>, signal: AbortSignal): Promise<unknown> {
+  const { id, command, params, deadlineMs } = message;
+  return linkOf(message).connection.call(peerCommands[command], params as never, {
+    signal,
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    onEvent: (event) => post({ kind: 'event', id, event }),
+    // A copy: what a view is of is copied whole otherwise.
+    onBytes: (bytes) => post({ kind: 'bytes', id, bytes: new Uint8Array(bytes) }),
+  });
+}
+
+async function take(message: Message<'take'>, signal: AbortSignal): Promise<TakenAnswer> {
+  const { params, work } = message;
+  const bytes = work.lengths.reduce((sum, length) => sum + length, 0);
+  const { connection } = linkOf(message);
+  const came = await askBlocks(connection, params, bytes, () => takeBuffer(bytes), checkAndWrite(work), signal);
+  return came.kind === 'taken' ? came.value : came;
+}
+
+function checkAndWrite(work: BlockWork): Take<TakenAnswer> {
+  return (bytes) => {
+    try {
+      return { kind: 'done', result: runBlockJob({ ...work, bytes }) };
+    } catch (thrown) {
+      if (errnoOf(thrown) === undefined) throw thrown;
+      return { kind: 'unwritable', error: packError(thrown) };
+    } finally {
+      giveBuffer(bytes);
+    }
+  };
+}
+
+function answer(message: Exclude<ToLinks, Message<'cancel' | 'destroy'>>, signal: AbortSignal): Promise<unknown> {
+  switch (message.kind) {
+    case 'dial':
+      return dial(message, signal);
+    case 'call':
+      return call(message, signal);
+    case 'take':
+      return take(message, signal);
+    case 'ping':
+      return linkOf(message).connection.alive(message.timeoutMs);
+  }
+}
+
+async function run(message: Exclude<ToLinks, Message<'cancel' | 'destroy'>>): Promise<void> {
+  const { id } = message;
+  const abort = new AbortController();
+  running.set(id, abort);
+  try {
+    const value = await answer(message, abort.signal);
+    count();
+    post({ kind: 'answer', id, value });
+  } catch (thrown) {
+    post({ kind: 'refusal', id, error: errorPayload(toParleyError(thrown)) });
+  } finally {
+    running.delete(id);
+  }
+}
+
+parentPort?.on('message', (message: ToLinks) => {
+  if (message.kind === 'cancel') running.get(message.id)?.abort();
+  else if (message.kind === 'destroy') links.get(message.link)?.link.connection.destroy();
+  else void run(message);
+});
