@@ -16,11 +16,12 @@ export interface FileLock {
 const Holder = z.object({ pid: z.number().int().positive(), started: z.string(), id: z.string() });
 type Holder = z.infer<typeof Holder>;
 
-/** How long a lock may say nothing: longer than any process needs to write its name after it made the file. */
-const UNNAMED_MS = 10_000;
-const ATTEMPTS = 50;
-/** Milliseconds to wait while somebody else takes a stale lock away, which takes one or two. */
+/** How long a lock may say nothing: far longer than a process needs to write its name after it made the file, and short for whoever waits for one that was killed in between. */
+const UNNAMED_MS = 2_000;
+/** Milliseconds to wait while somebody writes their name into a lock, or takes a stale one away, which takes one or two. */
 const RETRY_MS = 20;
+/** Longer than a lock may say nothing. */
+const ATTEMPTS = 150;
 /** Ids of the locks that this process holds: a lock whose folder was moved away could not be removed when it was released. */
 const held = new Set<string>();
 
@@ -45,10 +46,11 @@ export async function takeLock(path: string, target: string): Promise<FileLock> 
     const found = await readFile(path, 'utf8').catch(absent);
     if (found === undefined) continue;
     const holder = parse(found);
-    if (await (holder ? isAlive(holder) : isYoung(path))) {
-      throw new ParleyError('TARGET_BUSY', { path: target, pid: holder?.pid ?? 0 });
+    if (holder !== undefined && (await isAlive(holder))) {
+      throw new ParleyError('TARGET_BUSY', { path: target, pid: holder.pid });
     }
-    if (!(await removeStale(path, found))) await wait(RETRY_MS);
+    const isBeingNamed = holder === undefined && (await isYoung(path));
+    if (isBeingNamed || !(await removeStale(path, found))) await wait(RETRY_MS);
   }
   throw new ParleyError('TARGET_BUSY', { path: target, pid: 0 });
 }
@@ -74,7 +76,8 @@ async function create(path: string, text: string): Promise<boolean> {
   }
   try {
     await file.writeFile(text);
-    return true;
+    // Whoever was held up before that may have been taken for gone.
+    return text === '' || (await readFile(path, 'utf8').catch(absent)) === text;
   } catch (error) {
     await rm(path, { force: true });
     throw error;
