@@ -25,7 +25,7 @@ const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 function lines(tally: TransferTally): string[] {
   const { kills, files, wrong, leftovers, rightAtKills, fetchedAgain, mostAgain, doubled, examples } = tally;
   return [
-    `${kills.fetcher} kills of the downloader, ${kills.seeder} of the seeder, ${files} files`,
+    `${kills.fetcher} kills of the downloader, ${kills.seeder} of the seeder, ${kills.second} of the second one, ${files} files`,
     `wrong files ${wrong}, files left behind ${leftovers}, downloads with doubled bytes ${doubled}`,
     `right on disk at kills ${mib(rightAtKills)}; of that fetched again ${mib(fetchedAgain)}, at most ${mib(mostAgain)} after one kill`,
     ...examples,

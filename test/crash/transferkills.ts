@@ -3,6 +3,7 @@ import { randomFillSync } from 'node:crypto';
 import { mkdir, open, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { blockPlace, planChunks } from '../../src/chunks/plan.js';
+import { LINK_THREADS_FROM_BYTES } from '../../src/p2p/linkplaces.js';
 import { agentCommands } from '../../src/protocol/commands/agent.js';
 import { toParleyError } from '../../src/protocol/errors.js';
 import { runAgentProcess } from './agents.js';
@@ -12,8 +13,10 @@ import type { Chance } from './chance.js';
 import { House } from './house.js';
 
 const MIB = 1024 * 1024;
-const USERS = { seeder: 'seeder has one', fetcher: 'fetcher has one' } as const;
+/** Every other file that is large enough has a second holder, so that links are in more than one thread. */
+const USERS = { seeder: 'seeder has one', second: 'second has one', fetcher: 'fetcher has one' } as const;
 type User = keyof typeof USERS;
+type Holder = Exclude<User, 'fetcher'>;
 /** Bytes a second that a download may be held to, so that kills fall before, in and after its claims; infinite: not at all. */
 const RATES = [15 * MIB, 40 * MIB, Infinity] as const;
 /** About what it is when it is not held to anything. */
@@ -48,7 +51,7 @@ export interface TransferKillOptions {
   readonly damage?: (part: string) => Promise<void>;
 }
 
-export const killsOf = ({ kills }: TransferTally): number => kills.seeder + kills.fetcher;
+export const killsOf = ({ kills }: TransferTally): number => kills.seeder + kills.second + kills.fetcher;
 
 export function isRight({ wrong, leftovers, doubled, fetchedAgain, kills, examples }: TransferTally): boolean {
   // What was not synced may be fetched again: after each kill what comes in a second, or 64 MiB.
@@ -73,6 +76,7 @@ interface Round {
   readonly file: string;
   readonly bytes: Buffer;
   readonly chunks: number;
+  readonly holders: readonly [Holder, ...Holder[]];
   readonly directory: string;
   readonly rate: number;
   /** Bytes of whole right blocks that were on disk when the fetcher was last killed. */
@@ -81,7 +85,7 @@ interface Round {
 
 class Run {
   readonly tally: TransferTally = {
-    kills: { seeder: 0, fetcher: 0 },
+    kills: { seeder: 0, second: 0, fetcher: 0 },
     files: 0,
     wrong: 0,
     leftovers: 0,
@@ -132,25 +136,32 @@ class Run {
     const path = join(this.#house.folder, file);
     await writeFile(path, bytes);
     await (await this.#agent('seeder')).face.call(agentCommands.register, { path, chunks });
+    const holders: [Holder, ...Holder[]] = ['seeder'];
+    if (this.tally.files % 2 === 1 && bytes.length >= LINK_THREADS_FROM_BYTES) {
+      holders.push('second');
+      await (await this.#agent('second')).face.call(agentCommands.seed, { path });
+    }
     const directory = join(this.#house.folder, `got-${file}`);
     await mkdir(directory);
-    return { file, bytes, chunks, directory, rate: chance.pick(RATES), have: 0 };
+    return { file, bytes, chunks, holders, directory, rate: chance.pick(RATES), have: 0 };
   }
 
   /** One `download`, which is let be or falls to a kill; true when the file has arrived. */
   async #attempt(round: Round): Promise<boolean> {
     const { chance, kills, onKill } = this.#options;
     const fetcher = await this.#agent('fetcher');
-    await this.#agent('seeder');
+    for (const holder of round.holders) await this.#agent(holder);
     const fetching = this.#fetch(fetcher, round);
     if (killsOf(this.tally) >= kills || chance.isOne(0.1)) return fetching;
     const expectedMs = (1000 * round.bytes.length) / Math.min(round.rate, FREE_RATE);
     await Promise.race([fetching, sleep(chance.between(0, 1.1 * expectedMs))]);
-    const victim = chance.pick<User>(['fetcher', 'fetcher', 'seeder']);
+    const { holders } = round;
+    const holder = holders.length === 1 ? holders[0] : chance.pick(holders);
+    const victim = chance.pick<User>(['fetcher', 'fetcher', holder]);
     await this.#agents.get(victim)?.kill();
     this.#agents.delete(victim);
     this.tally.kills[victim] += 1;
-    if (victim === 'seeder') await this.#agent('seeder');
+    if (victim !== 'fetcher') await this.#agent(victim);
     const arrived = await fetching;
     if (victim === 'fetcher' && !arrived) {
       round.have = await rightBytes(round);
