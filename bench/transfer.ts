@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Agents, WrittenBefore, alsoNamed, emptied, scratchFolder } from './agents.js';
+import { Bare } from './bare.js';
 import { ROUNDS, median, writeRandom } from './measure.js';
 import { Nginx, Torrents, iperf3, peerVersions } from './peers.js';
 import { atMostRow, ratioRow } from './rows.js';
@@ -23,7 +24,7 @@ const FOUR = { file: 'four.bin', chunks: 8 };
 const MAX_PEAK_MB = 150;
 const MAX_CPU_A_GIB = 1.75;
 
-type Contender = 'ours1' | 'curl' | 'ours4' | 'aria2' | 'libtorrent' | 'iperf3';
+type Contender = 'ours1' | 'bare' | 'curl' | 'ours4' | 'aria2' | 'libtorrent' | 'iperf3';
 type Costs = Partial<Record<Contender, Cost[]>>;
 
 interface Stage {
@@ -32,6 +33,7 @@ interface Stage {
   readonly agents: Agents;
   readonly nginx: Nginx | undefined;
   readonly torrents: Torrents | undefined;
+  readonly bare: Bare;
   readonly hasAria2: boolean;
   readonly hasCurl: boolean;
   readonly hasIperf3: boolean;
@@ -68,6 +70,7 @@ export async function benchTransfer({
       agents,
       nginx: versions.nginx === undefined ? undefined : owned(await Nginx.start(folder, scratch)),
       torrents: versions.libtorrent === undefined ? undefined : owned(await Torrents.start(path, scratch, HOLDERS)),
+      bare: owned(await Bare.start(path)),
       hasAria2: versions.aria2 !== undefined,
       hasCurl: versions.curl !== undefined,
       hasIperf3: versions.iperf3 !== undefined,
@@ -115,6 +118,10 @@ async function measureAll(stage: Stage): Promise<readonly Row[]> {
   ] as const) {
     const what = `${holders} ${holders === 1 ? 'holder' : 'holders'} against iperf3, ${BEFORE}`;
     rows.push(ratioRow(what, 0.4, ours ?? [], before.iperf3 ?? 'not installed', gib));
+  }
+  for (const peer of ['curl', 'iperf3'] as const) {
+    const what = `for comparison, a bare Node program (TLS, BLAKE3, one write), 1 link, against ${peer}, ${BEFORE}`;
+    rows.push(ratioRow(what, undefined, before.bare ?? [], before[peer] ?? 'not installed', gib));
   }
   const cpu = median((before.ours1 ?? []).map(({ cpuSeconds }) => cpuSeconds / gib));
   rows.push(atMostRow(`CPU a GiB of both ends, 1 holder, ${BEFORE}`, cpu, MAX_CPU_A_GIB, ' s'));
@@ -169,6 +176,7 @@ async function measureWrittenBefore(stage: Stage, into: string): Promise<Costs> 
     };
     return await inTurn(stage, {
       ours1: () => onto('ours1'),
+      bare: () => stage.bare.fetch(used, mebibytes),
       ...(nginx !== undefined && hasCurl && { curl: () => nginx.curl(ONE.file, used, true) }),
       ours4: () => onto('ours4'),
       ...(hasIperf3 && { iperf3: () => iperf3(mebibytes * MIB) }),
