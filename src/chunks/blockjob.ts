@@ -32,6 +32,17 @@ export interface BlockJobResult {
 
 /** @throws what the file system refuses, as it comes */
 export function runBlockJob(job: BlockJob): BlockJobResult {
+  const result = checkBlockJob(job);
+  const { fd, position, bytes } = job;
+  if (bytes === undefined) return result;
+  for (const { begin, end } of goodSpans(job, result)) {
+    writeFullySync(fd, bytes.subarray(begin, end), position + begin);
+  }
+  return result;
+}
+
+/** All of a job but the writing. @throws as `runBlockJob` */
+export function checkBlockJob(job: BlockJob): BlockJobResult {
   const good: boolean[] = [];
   const digests = Buffer.alloc(job.expected.length);
   const ofChunk = Buffer.alloc(DIGEST_BYTES);
@@ -44,26 +55,24 @@ export function runBlockJob(job: BlockJob): BlockJobResult {
     const isEqual = isDigestAt(job.expected, index, job.of === 'chunk' ? ofChunk : digest);
     good.push(isEqual && bytes.length === job.lengths[index]);
   }
-  if (job.bytes !== undefined) writeGood(job, bufferOf(job.bytes), good);
   return { good, digests };
 }
 
-/** Good blocks that stand side by side leave in one write. */
-function writeGood({ fd, position, lengths }: BlockJob, bytes: Buffer, good: readonly boolean[]): void {
+/** Where in a job's bytes the good blocks are: those that stand side by side leave in one write. */
+export function* goodSpans(
+  { lengths }: BlockWork,
+  { good }: BlockJobResult,
+): Generator<{ readonly begin: number; readonly end: number }, void, void> {
   let begin = 0;
   let end = 0;
-  const write = (): void => {
-    if (end > begin) writeFullySync(fd, bytes.subarray(begin, end), position + begin);
-  };
-  lengths.forEach((length, index) => {
-    if (good[index] === true) {
-      end += length;
-      return;
+  for (const [index, length] of lengths.entries()) {
+    if (good[index] !== true) {
+      if (end > begin) yield { begin, end };
+      begin = end + length;
     }
-    write();
-    begin = end += length;
-  });
-  write();
+    end += length;
+  }
+  if (end > begin) yield { begin, end };
 }
 
 function* blocksIn(bytes: Buffer, lengths: readonly number[]): Generator<Buffer, void, void> {

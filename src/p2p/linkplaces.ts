@@ -33,8 +33,8 @@ export class LinkPlaces {
   }
 
   /** Ends the threads. May be called again. */
-  close(): void {
-    for (const thread of this.#threads) thread.stop();
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.stop()));
   }
 
   async #dialHere(options: IntroducedDial): Promise<DialledLink> {

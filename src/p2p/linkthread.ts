@@ -64,12 +64,9 @@ export class LinkThread {
     };
   }
 
-  /** Ends the thread, and its links with it. The next link starts another. */
-  stop(): void {
-    const worker = this.#worker;
-    if (worker === undefined) return;
-    this.#lose(worker, 'its thread was ended');
-    void worker.terminate();
+  /** Ends the thread, and its links with it; the next link starts another. What was asked fails when it writes no more. */
+  async stop(): Promise<void> {
+    await this.#worker?.terminate();
   }
 
   #connection(link: number, closed: Promise<ParleyError | undefined>): LinkConnection {
@@ -152,7 +149,7 @@ export class LinkThread {
     this.#links.get(link)?.(error);
     this.#links.delete(link);
     clearTimeout(this.#idle);
-    if (this.#links.size === 0) this.#idle = setTimeout(() => this.stop(), IDLE_MS).unref();
+    if (this.#links.size === 0) this.#idle = setTimeout(() => void this.stop(), IDLE_MS).unref();
   }
 
   /** Whatever it had is gone with it; the next link starts another. */

@@ -1,12 +1,19 @@
 /** The thread that `LinkThread` starts: has links of its own, asks over them, checks what comes and writes it. */
+import { write as writeCallback } from 'node:fs';
+import { promisify } from 'node:util';
 import { parentPort } from 'node:worker_threads';
-import { runBlockJob } from '../chunks/blockjob.js';
+import { checkBlockJob, goodSpans } from '../chunks/blockjob.js';
 import type { BlockWork } from '../chunks/blockjob.js';
+import { writeFully, writeFullySync } from '../chunks/files.js';
+import type { Writable } from '../chunks/files.js';
 import { errnoOf, packError } from '../chunks/fserrors.js';
+import { systemClock } from '../protocol/clock.js';
 import { peerCommands } from '../protocol/commands/peer.js';
 import { ParleyError, toParleyError } from '../protocol/errors.js';
 import { errorPayload } from '../protocol/wire.js';
 import { giveBuffer, takeBuffer } from './blockbuffers.js';
+import { BlockWriter } from './blockwriter.js';
+import type { BlockSink } from './blockwriter.js';
 import { dialIntroduced } from './dialer.js';
 import { askBlocks } from './fetch.js';
 import type { Take } from './fetch.js';
@@ -26,6 +33,9 @@ interface Opened {
 const links = new Map<number, Opened>();
 /** What is being answered, by its number. */
 const running = new Map<number, AbortController>();
+/** By descriptor: whether that disk is slow. */
+const writers = new Map<number, BlockWriter>();
+const writeInPool = promisify(writeCallback);
 let counting: NodeJS.Timeout | undefined;
 
 function post(message: FromLinks): void {
@@ -50,6 +60,7 @@ function closed(number: number, error: ParleyError | undefined): void {
   count();
   links.delete(number);
   if (links.size === 0) {
+    writers.clear();
     clearInterval(counting);
     counting = undefined;
   }
@@ -80,9 +91,14 @@ async function take(message: Message<'take'>, signal: AbortSignal): Promise<Take
 }
 
 function checkAndWrite(work: BlockWork): Take<TakenAnswer> {
-  return (bytes) => {
+  return async (bytes) => {
     try {
-      return { kind: 'done', result: runBlockJob({ ...work, bytes }) };
+      const result = checkBlockJob({ ...work, bytes });
+      const writer = writerOf(work.fd);
+      for (const { begin, end } of goodSpans(work, result)) {
+        await writer.write(work.position + begin, bytes.subarray(begin, end));
+      }
+      return { kind: 'done', result };
     } catch (thrown) {
       if (errnoOf(thrown) === undefined) throw thrown;
       return { kind: 'unwritable', error: packError(thrown) };
@@ -90,6 +106,20 @@ function checkAndWrite(work: BlockWork): Take<TakenAnswer> {
       giveBuffer(bytes);
     }
   };
+}
+
+/** A slow disk holds up no other link of this thread. */
+function writerOf(fd: number): BlockWriter {
+  const known = writers.get(fd);
+  if (known !== undefined) return known;
+  const file: Writable = { write: (bytes, start, length, position) => writeInPool(fd, bytes, start, length, position) };
+  const sink: BlockSink = {
+    writeNow: (position, bytes) => writeFullySync(fd, bytes, position),
+    write: (position, bytes) => writeFully(file, bytes, position),
+  };
+  const writer = new BlockWriter(sink, systemClock);
+  writers.set(fd, writer);
+  return writer;
 }
 
 function answer(message: Exclude<ToLinks, Message<'cancel' | 'destroy'>>, signal: AbortSignal): Promise<unknown> {

@@ -14,8 +14,9 @@ class CountingThread {
     this.links += 1;
     return Promise.resolve({ peer: 'bob' } as DialledLink);
   }
-  stop(): void {
+  stop(): Promise<void> {
     this.stopped = true;
+    return Promise.resolve();
   }
 }
 
@@ -55,7 +56,7 @@ describe('p2p/linkplaces', () => {
     await Promise.all([links[0]!.connection.closed, links[3]!.connection.closed]);
     await places.dial(await dialOptions());
     expect(threads.map((thread) => thread.links)).to.deep.equal([1, 1]);
-    places.close();
+    await places.close();
     expect(threads.map(({ stopped }) => stopped)).to.deep.equal([true, true]);
   });
 

@@ -35,7 +35,7 @@ describe('p2p/linkthread', () => {
     [me, bob] = await Promise.all([makeEnd('alice'), makeEnd('bob')]);
   });
   afterEach(async () => {
-    thread.stop();
+    await thread.stop();
     await cleanUp();
   });
 
@@ -181,7 +181,7 @@ describe('p2p/linkthread', () => {
 
   it('are lost with their thread, and the next link has another', async () => {
     const { link, accepted } = await linked(serveFile);
-    thread.stop();
+    await thread.stop();
     expect(await link.connection.closed).to.be.instanceOf(ParleyError);
     await accepted.connection.closed;
     expect((await refusal(link.connection.call(peerCommands.queue, {}))).code).to.equal('PEER_UNREACHABLE');
@@ -204,7 +204,7 @@ describe('p2p/linkthread', () => {
     const { Worker } = await import('node:worker_threads');
     const script = join(await temporaryFolder(), 'ends.mjs');
     const at = new URL('../../src/p2p/linkthread.js', import.meta.url);
-    await writeFile(script, `import { LinkThread } from '${at.href}'; new LinkThread().stop();`);
+    await writeFile(script, `import { LinkThread } from '${at.href}'; await new LinkThread().stop();`);
     const [code] = (await once(new Worker(pathToFileURL(script)), 'exit')) as [number];
     expect(code).to.equal(0);
   });

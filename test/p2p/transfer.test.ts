@@ -68,8 +68,8 @@ async function startHolder(
 }
 
 /** Where links may be: in this thread, in another, in both. */
-const PLACES: Readonly<Record<string, () => { dial: Dial<DialledLink>; close: () => void }>> = {
-  'links of this thread': () => ({ dial: dialIntroduced, close: () => undefined }),
+const PLACES: Readonly<Record<string, () => { dial: Dial<DialledLink>; close: () => Promise<void> }>> = {
+  'links of this thread': () => ({ dial: dialIntroduced, close: () => Promise.resolve() }),
   'links of another thread': () => {
     const thread = new LinkThread();
     return { dial: (options) => thread.dial(options), close: () => thread.stop() };
@@ -88,7 +88,7 @@ for (const [where, openPlaces] of Object.entries(PLACES))
     });
     afterEach(async () => {
       await cleanUp();
-      places.close();
+      await places.close();
     });
 
     async function fetchFrom(file: TestFile, holders: readonly Holding[]) {

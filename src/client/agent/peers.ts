@@ -187,7 +187,7 @@ export class Peers {
     const links = [...this.#links];
     for (const { connection } of links) connection.destroy();
     await Promise.all(links.map(({ connection }) => connection.closed));
-    this.#places.close();
+    await this.#places.close();
   }
 
   #accept(link: PeerLink): void {
