@@ -20,7 +20,8 @@ describe('kill -9 in a transfer', function () {
 
   it('is noticed when it costs what was on disk', async () => {
     const damage = (part: string): Promise<void> => truncate(`${part}.state`, SIDECAR_HEADER_BYTES);
-    const tally = await killTransfers({ kills: 2, chance: new Chance(3), sizeMib: [2, 8], damage });
+    // On a slow machine some fall before anything is on disk; so many never all do.
+    const tally = await killTransfers({ kills: 8, chance: new Chance(3), sizeMib: [2, 8], damage });
     expect(tally.fetchedAgain, JSON.stringify(tally)).to.be.above(0);
   });
 });
