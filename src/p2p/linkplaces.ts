@@ -5,8 +5,11 @@ import type { IntroducedDial } from './dialer.js';
 import type { DialledLink } from './link.js';
 import { LinkThread } from './linkthread.js';
 
-/** Bytes of a file from which on it is worth a thread: starting one takes 50 ms and some 20 MB. */
-export const LINK_THREADS_FROM_BYTES = 16 * 1024 * 1024;
+/**
+ * Bytes of a file from which on it is worth a thread: starting one takes some 20 MB and 50 to 200 ms, in which a link that is there already has
+ * brought much of a smaller one.
+ */
+export const LINK_THREADS_FROM_BYTES = 128 * 1024 * 1024;
 /** Threads beside this one: each has memory for its own code, and what disks take keeps no more busy. */
 const MAX_LINK_THREADS = 3;
 

@@ -129,7 +129,7 @@ class Run {
   }
 
   async #offer(): Promise<Round> {
-    const { chance, sizeMib = [4, 140] } = this.#options;
+    const { chance, sizeMib = [4, 200] } = this.#options;
     const file = `f${this.tally.files}.bin`;
     const bytes = randomFillSync(Buffer.allocUnsafe(Math.floor(chance.between(...sizeMib) * MIB)));
     const chunks = chance.pick(CHUNKS);
