@@ -1,9 +1,9 @@
 /** What the thread with the picker and a thread that has links say to each other. Plain data: it is copied on the way. */
-import type { BlockJobResult, BlockWork } from '../chunks/blockjob.js';
+import type { BlockWork } from '../chunks/blockjob.js';
 import type { PackedError } from '../chunks/fserrors.js';
 import type { peerCommands } from '../protocol/commands/peer.js';
 import type { IntroducedDial } from './dialer.js';
-import type { FetchParams } from './link.js';
+import type { FetchParams, TakenIn } from './link.js';
 
 /** A link has a number, and so has whatever is answered. */
 export type ToLinks =
@@ -45,8 +45,6 @@ export type FromLinks =
   /** Once for each link that was opened. */
   | { readonly kind: 'closed'; readonly link: number; readonly error?: object | undefined };
 
-/** What a 'take' is answered with. */
+/** What a 'take' is answered with: as `TakenIn`, with an error as it travels between threads. */
 export type TakenAnswer =
-  | { readonly kind: 'done'; readonly result: BlockJobResult }
-  | { readonly kind: 'wrong length' }
-  | { readonly kind: 'unwritable'; readonly error: PackedError };
+  Exclude<TakenIn, { kind: 'unwritable' }> | { readonly kind: 'unwritable'; readonly error: PackedError };

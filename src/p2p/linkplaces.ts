@@ -1,4 +1,4 @@
-/** Which thread the next link is in: this one, which has all the others things to do, or one of those that have nothing but links. */
+/** Which thread the next link is in: this one, which has everything else to do, too, or one of those that have nothing but links. */
 import { availableParallelism } from 'node:os';
 import { dialIntroduced } from './dialer.js';
 import type { IntroducedDial } from './dialer.js';
