@@ -24,9 +24,9 @@ export interface BlockJob {
 export type BlockWork = Omit<BlockJob, 'bytes'>;
 
 export interface BlockJobResult {
-  /** Which of the blocks have the bytes they should have. */
+  /** Which of the blocks have the bytes they should have; of as many as were looked at, from the first on. */
   readonly good: readonly boolean[];
-  /** The blocks' own digests, 32 bytes each. */
+  /** Their own digests, 32 bytes each. */
   readonly digests: Uint8Array;
 }
 
@@ -75,6 +75,30 @@ export function* goodSpans(
   if (end > begin) yield { begin, end };
 }
 
+/** A job in parts of at most BLOCK_BYTES bytes, in order. */
+export function piecesOf(work: BlockWork): BlockWork[] {
+  const pieces: BlockWork[] = [];
+  let { position } = work;
+  for (let first = 0; first < work.lengths.length;) {
+    let next = first;
+    let bytes = 0;
+    do bytes += work.lengths[next++] ?? 0;
+    while (next < work.lengths.length && bytes + (work.lengths[next] ?? 0) <= BLOCK_BYTES);
+    const expected = work.expected.subarray(first * DIGEST_BYTES, next * DIGEST_BYTES);
+    pieces.push({ ...work, position, lengths: work.lengths.slice(first, next), expected });
+    position += bytes;
+    first = next;
+  }
+  return pieces;
+}
+
+/** What came of the first parts of a job, as of one. */
+export function joinResults(results: readonly BlockJobResult[]): BlockJobResult {
+  const [only] = results;
+  if (results.length === 1 && only !== undefined) return only;
+  return { good: results.flatMap(({ good }) => good), digests: Buffer.concat(results.map(({ digests }) => digests)) };
+}
+
 function* blocksIn(bytes: Buffer, lengths: readonly number[]): Generator<Buffer, void, void> {
   let at = 0;
   for (const length of lengths) yield bytes.subarray(at, (at += length));
@@ -84,16 +108,12 @@ function* blocksIn(bytes: Buffer, lengths: readonly number[]): Generator<Buffer,
 let room: Buffer | undefined;
 
 /** As many blocks at a time as the room holds; shorter ones where the file ends. */
-function* blocksInFile({ fd, position, lengths }: BlockJob): Generator<Buffer, void, void> {
+function* blocksInFile(job: BlockJob): Generator<Buffer, void, void> {
   room ??= Buffer.allocUnsafeSlow(BLOCK_BYTES);
-  let at = position;
-  for (let next = 0; next < lengths.length;) {
-    const first = next;
-    let bytes = 0;
-    while (next < lengths.length && bytes + (lengths[next] ?? 0) <= room.length) bytes += lengths[next++] ?? 0;
-    const have = readFullySync(fd, room.subarray(0, bytes), at);
-    yield* blocksIn(room.subarray(0, have), lengths.slice(first, next));
-    at += bytes;
+  for (const { position, lengths } of piecesOf(job)) {
+    const bytes = lengths.reduce((sum, length) => sum + length, 0);
+    const have = readFullySync(job.fd, room.subarray(0, bytes), position);
+    yield* blocksIn(room.subarray(0, have), lengths);
   }
 }
 

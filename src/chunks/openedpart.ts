@@ -182,19 +182,16 @@ export class Part {
   async takeIn(blocks: BlockRange, bytes: Uint8Array): Promise<number[]> {
     const thread = this.#thread;
     if (thread === undefined) throw new RangeError('there is no thread for it');
-    const bad = await this.takeBy(blocks, (work) => thread.run({ ...work, bytes }));
-    return bad ?? [];
+    return this.takeBy(blocks, (work) => thread.run({ ...work, bytes }));
   }
 
   /**
-   * As `takeIn`, by whoever `doIt` gives the work to, and who gets the bytes; undefined when it came to nothing. The file stays open until
-   * `doIt` settles, and nobody may write to it after that. Only with `isOneFile`.
+   * As `takeIn`, by whoever `doIt` gives the work to, and who gets the bytes, of all the blocks or only of the first of them. Returns the
+   * numbers of those that are not there by it. The file stays open until `doIt` settles, and nobody may write to it after that. Only with
+   * `isOneFile`.
    * @throws ParleyError DISK_FULL (with a reason), as `write`; what `doIt` throws and is no refusal of the file system
    */
-  async takeBy(
-    blocks: BlockRange,
-    doIt: (work: BlockWork) => Promise<BlockJobResult | undefined>,
-  ): Promise<number[] | undefined> {
+  async takeBy(blocks: BlockRange, doIt: (work: BlockWork) => Promise<BlockJobResult>): Promise<number[]> {
     this.#expectOpen();
     this.#expectInPlace();
     const { fd } = this.#file;

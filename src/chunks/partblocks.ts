@@ -75,26 +75,20 @@ export class PartBlocks {
   }
 
   /** As a part's `takeBy`, into the file `fd`. @throws what `doIt` throws */
-  async takeBy(
-    fd: number,
-    blocks: BlockRange,
-    doIt: (work: BlockWork) => Promise<BlockJobResult | undefined>,
-  ): Promise<number[] | undefined> {
+  async takeBy(fd: number, blocks: BlockRange, doIt: (work: BlockWork) => Promise<BlockJobResult>): Promise<number[]> {
     const run = runToCheck(this.subject, this.digests, blocks);
-    const result = await doIt({ ...run, fd });
-    if (result === undefined) return undefined;
-    const { good, digests } = result;
+    const { good, digests } = await doIt({ ...run, fd });
     const found = Buffer.from(digests.buffer, digests.byteOffset, digests.byteLength);
-    const bad: number[] = [];
+    const without: number[] = [];
     let begin = 0;
     for (let i = 0; i <= blocks.count; i++) {
       if (good[i] === true) continue;
       const taken = { first: blocks.first + begin, count: i - begin };
       if (i > begin) this.#takenIn(taken, found.subarray(begin * DIGEST_BYTES), run.of === 'chunk');
-      if (i < blocks.count) bad.push(blocks.first + i);
+      if (i < blocks.count) without.push(blocks.first + i);
       begin = i + 1;
     }
-    return bad;
+    return without;
   }
 
   /** Verified bytes of these are in the file, since whenever. Returns whether they made a chunk whole. */

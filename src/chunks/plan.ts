@@ -157,6 +157,17 @@ export function blockNumber(plan: Plan, chunk: number, indexInChunk: number): nu
   return first + indexInChunk;
 }
 
+/**
+ * The end of a run from `block` on whose blocks can be checked together: those of its chunk, or those that are alone in theirs, whose digests
+ * are in the manifest.
+ * @throws RangeError when the file has no such block
+ */
+export function runEnd(plan: Plan, block: number): number {
+  const { first, count } = blocksOfChunk(plan, chunkOfBlock(plan, block));
+  // All chunks that follow one of one block have one, too.
+  return count > 1 ? first + count : plan.blocks;
+}
+
 /** The blocks of `range` in spans of at most BLOCK_BYTES bytes, in order: one read each, however small the chunks are. */
 export function* spansOf(
   plan: Plan,

@@ -1,17 +1,17 @@
 /** Blocks that are checked against the manifest, whoever sent them, and written. */
 import type { BlockWork } from '../chunks/blockjob.js';
 import type { Part } from '../chunks/part.js';
-import { blockPlace, blocksOfChunk, bytesOfBlocks } from '../chunks/plan.js';
+import { blockPlace, blocksOfChunk, bytesOfBlocks, spansOf } from '../chunks/plan.js';
 import type { BlockRange } from '../chunks/plan.js';
 import type { Clock } from '../protocol/clock.js';
 import { ParleyError, toParleyError } from '../protocol/errors.js';
 import type { Digest } from '../protocol/values.js';
+import type { Came, Pieces } from './arrivingpieces.js';
 import { giveBuffer, takeBuffer } from './blockbuffers.js';
 import { BlockWriter } from './blockwriter.js';
 import { askBlocks, askDigests } from './fetch.js';
-import type { Came } from './fetch.js';
 import type { Holder } from './holders.js';
-import type { HolderLink, TakenIn } from './link.js';
+import type { HolderLink, TakenFailure, TakenIn } from './link.js';
 
 /** Where blocks go; one that is a file on disk may have a thread for it. */
 export type BlockTarget = Pick<Part, 'plan' | 'blockDigests' | 'learn' | 'check' | 'write' | 'writeNow'> &
@@ -26,12 +26,18 @@ export interface CheckedOptions {
   readonly onUnwritable: (error: ParleyError) => void;
 }
 
+/** What became of the blocks of a piece: which are not there by it, and which of them was not what it should be. */
+interface Taken {
+  readonly without: readonly number[];
+  readonly lie: number | undefined;
+}
+
 /** What became of the blocks of a run. */
 export interface RunOutcome {
-  /** Whether the disk took those that were good. */
-  readonly isKept: boolean;
-  /** Those that were not what they should be. */
-  readonly bad: readonly number[];
+  /** Those that are not there by it, ascending. */
+  readonly without: readonly number[];
+  /** What its sender failed in, and with which of the blocks; nothing when the disk did. */
+  readonly failure: { readonly error: ParleyError; readonly blocks: BlockRange } | undefined;
 }
 
 export class CheckedBlocks {
@@ -46,65 +52,89 @@ export class CheckedBlocks {
   }
 
   /**
-   * Gets a run of blocks from a holder, checks them and writes the good ones; `onGood` is called before that, when at least one is. They
-   * are all of one chunk, or each alone in its chunk. Not kept when they could not be written, which `onUnwritable` was told.
-   * @throws ParleyError HASH_MISMATCH when the holder lied about digests or lengths; what it refuses with; PEER_UNREACHABLE; CANCELLED
+   * Gets a run of blocks from a holder, checks them and writes the good ones; `onCame` is called when the last of them came and any with it was
+   * good, before it is written. They are all of one chunk, or each alone in its chunk. `onUnwritable` is told when they could not be written.
+   * @throws ParleyError HASH_MISMATCH when the holder lied about digests; what it refuses to give those with; PEER_UNREACHABLE; CANCELLED
    */
-  async fetch(holder: Holder, run: BlockRange, signal: AbortSignal, onGood: () => void): Promise<RunOutcome> {
+  async fetch(holder: Holder, run: BlockRange, signal: AbortSignal, onCame: () => void): Promise<RunOutcome> {
     const { part, root } = this.#options;
     const { chunk, indexInChunk } = blockPlace(part.plan, run.first);
     // The only block of its chunk is checked by the chunk's digest: there is nothing to ask first.
     if (blocksOfChunk(part.plan, chunk).count > 1) await this.#learnDigests(holder, chunk, signal);
-    const { length } = bytesOfBlocks(part.plan, run);
     const params = { root, chunk, block: indexInChunk, ...(run.count > 1 && { count: run.count }) };
-    const takeBlocks = holder.state.kind === 'linked' ? holder.state.link.takeBlocks : undefined;
-    if (takeBlocks !== undefined && part.isOneFile === true) {
-      const taken = (work: BlockWork): Promise<TakenIn> => this.#ask(holder, () => takeBlocks(params, work, signal));
-      return this.#takenElsewhere(run, taken, onGood);
-    }
-    const take = async (came: Buffer): Promise<RunOutcome> => {
+    return awaiting(holder, ({ connection, takeBlocks }) =>
+      takeBlocks !== undefined && part.isOneFile === true
+        ? this.#takeElsewhere(run, (work) => takeBlocks(params, work, signal), onCame)
+        : this.#takeHere(run, (pieces) => askBlocks(connection, params, pieces, signal), onCame),
+    );
+  }
+
+  /** Whatever becomes of it on this thread, or on the one that the part has for it. */
+  async #takeHere(
+    run: BlockRange,
+    ask: (pieces: Pieces<Taken>) => Promise<Came<Taken>>,
+    onCame: () => void,
+  ): Promise<RunOutcome> {
+    const spans = [...spansOf(this.#options.part.plan, run)];
+    const take = async (came: Buffer, piece: number): Promise<Taken> => {
+      const { blocks } = spans[piece] ?? { blocks: run };
       try {
-        return { isKept: true, bad: await this.#takeIn(run, came, onGood) };
+        const bad = await this.#takeIn(blocks, came, piece === spans.length - 1 ? onCame : ignore);
+        return { without: bad, lie: bad[0] };
       } catch (thrown) {
         this.#options.onUnwritable(toParleyError(thrown));
-        return { isKept: false, bad: [] };
+        return { without: numbersOf(blocks), lie: undefined };
       } finally {
         giveBuffer(came);
       }
     };
-    return this.#came(holder, ({ connection }) =>
-      askBlocks(connection, params, length, () => takeBuffer(length), take, signal),
-    );
+    const { taken, failure } = await ask({
+      bytes: spans.map(({ length }) => length),
+      into: takeBuffer,
+      take,
+      goesOn: ({ without }) => without.length === 0,
+    });
+    const without = spans.flatMap(({ blocks }, piece) => taken[piece]?.without ?? numbersOf(blocks));
+    const lie = taken.find((each) => each.lie !== undefined)?.lie;
+    return { without, failure: this.#failureOf(run, lie, failure) };
+  }
+
+  /** Where another thread has the holder's link. */
+  async #takeElsewhere(
+    run: BlockRange,
+    take: (work: BlockWork) => Promise<TakenIn>,
+    onCame: () => void,
+  ): Promise<RunOutcome> {
+    let failure: TakenFailure | undefined;
+    let lie = -1;
+    try {
+      const without = await this.#options.part.takeBy?.(run, async (work) => {
+        const taken = await take(work).catch((thrown: unknown) => nothingTaken(toParleyError(thrown)));
+        failure = taken.failure;
+        if (failure?.kind === 'unwritable') throw failure.error;
+        lie = taken.result.good.indexOf(false);
+        return taken.result;
+      });
+      if (without?.length === 0) onCame();
+      return {
+        without: without ?? numbersOf(run),
+        failure: this.#failureOf(run, lie < 0 ? undefined : run.first + lie, failure),
+      };
+    } catch (thrown) {
+      this.#options.onUnwritable(toParleyError(thrown));
+      return { without: numbersOf(run), failure: undefined };
+    }
+  }
+
+  #failureOf(run: BlockRange, lie: number | undefined, failure: TakenFailure | undefined): RunOutcome['failure'] {
+    if (lie !== undefined) return { blocks: { first: lie, count: 1 }, error: this.#lie() };
+    if (failure === undefined) return undefined;
+    return { blocks: run, error: failure.kind === 'wrong length' ? this.#lie() : toParleyError(failure.error) };
   }
 
   /** What bytes that are not what they should be fail with. */
-  lie(): ParleyError {
+  #lie(): ParleyError {
     return new ParleyError('HASH_MISMATCH', { file: this.#options.file });
-  }
-
-  /** The same where another thread has the holder's link, and does all of it. */
-  async #takenElsewhere(
-    run: BlockRange,
-    take: (work: BlockWork) => Promise<TakenIn>,
-    onGood: () => void,
-  ): Promise<RunOutcome> {
-    // What the other end refuses with is no refusal of the file system.
-    let failed: unknown;
-    try {
-      const bad = await this.#options.part.takeBy?.(run, async (work) => {
-        const taken = await take(work).catch((thrown: unknown) => void (failed = thrown));
-        if (taken?.kind === 'unwritable') throw taken.error;
-        return taken?.kind === 'done' ? taken.result : undefined;
-      });
-      if (bad !== undefined) {
-        if (bad.length < run.count) onGood();
-        return { isKept: true, bad };
-      }
-    } catch (thrown) {
-      this.#options.onUnwritable(toParleyError(thrown));
-      return { isKept: false, bad: [] };
-    }
-    throw failed === undefined ? this.lie() : toParleyError(failed);
   }
 
   /** Checks what came of a run and writes what is good of it; the blocks that are not. */
@@ -151,25 +181,29 @@ export class CheckedBlocks {
   async #askDigests(holder: Holder, chunk: number, signal: AbortSignal): Promise<void> {
     const { part, root } = this.#options;
     const blocks = blocksOfChunk(part.plan, chunk).count;
-    const ask = ({ connection }: HolderLink): Promise<Came<Buffer>> =>
-      askDigests(connection, { root, chunk }, blocks, signal);
-    part.learn(chunk, await this.#came(holder, ask));
-  }
-
-  async #came<T>(holder: Holder, ask: (link: HolderLink) => Promise<Came<T>>): Promise<T> {
-    const came = await this.#ask(holder, ask);
-    if (came.kind === 'wrong length') throw this.lie();
-    return came.value;
-  }
-
-  /** Asks over the holder's link, and has it watched as long as bytes are owed. */
-  async #ask<T>(holder: Holder, ask: (link: HolderLink) => Promise<T>): Promise<T> {
-    if (holder.state.kind !== 'linked') throw new ParleyError('CANCELLED');
-    holder.awaiting += 1;
-    try {
-      return await ask(holder.state.link);
-    } finally {
-      holder.awaiting -= 1;
-    }
+    const digests = await awaiting(holder, ({ connection }) => askDigests(connection, { root, chunk }, blocks, signal));
+    if (digests === undefined) throw this.#lie();
+    part.learn(chunk, digests);
   }
 }
+
+/** Asks over the holder's link, and has it watched as long as bytes are owed. @throws ParleyError CANCELLED without a link */
+async function awaiting<T>(holder: Holder, ask: (link: HolderLink) => Promise<T>): Promise<T> {
+  if (holder.state.kind !== 'linked') throw new ParleyError('CANCELLED');
+  holder.awaiting += 1;
+  try {
+    return await ask(holder.state.link);
+  } finally {
+    holder.awaiting -= 1;
+  }
+}
+
+function nothingTaken(error: ParleyError): TakenIn {
+  return { result: { good: [], digests: Buffer.alloc(0) }, failure: { kind: 'refused', error } };
+}
+
+function numbersOf({ first, count }: BlockRange): number[] {
+  return Array.from({ length: count }, (_, i) => first + i);
+}
+
+const ignore = (): void => undefined;

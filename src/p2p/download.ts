@@ -4,7 +4,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import PQueue from 'p-queue';
-import { blocksOfChunk, chunkOfBlock } from '../chunks/plan.js';
+import { blocksOfChunk, chunkOfBlock, runEnd } from '../chunks/plan.js';
 import type { BlockRange } from '../chunks/plan.js';
 import { systemClock } from '../protocol/clock.js';
 import type { Clock } from '../protocol/clock.js';
@@ -82,6 +82,7 @@ class Download {
       blocks,
       wanted: this.#ledger.missing,
       bytesOf: (block) => this.#ledger.bytesOf(block),
+      runEnd: (block) => runEnd(part.plan, block),
       roomBytes: MAX_BYTES_UNDER_WAY,
       random,
     });
@@ -202,7 +203,7 @@ class Download {
     for (const holder of [...this.#holders.linked].sort((a, b) => rateOf(b) - rateOf(a))) {
       if (now < holder.pausedUntil) continue;
       while (this.#hasRoom && !this.#abort.signal.aborted) {
-        const run = this.#picker.next(holder.user, now);
+        const run = this.#picker.next(holder.user, now, MAX_BYTES_UNDER_WAY - this.#bytesUnderWay);
         if (run === undefined) break;
         const bytes = this.#ledger.bytesOfRun(run);
         this.#bytesUnderWay += bytes;
@@ -234,14 +235,17 @@ class Download {
     try {
       if (this.#abort.signal.aborted) return;
       await this.#limit?.take(bytes, request.signal);
-      const onGood = (): void => {
+      const onCame = (): void => {
         this.#picker.received(holder.user, first, this.#clock.monotonicMs());
         this.#pumpSoon();
       };
-      const { isKept, bad } = await this.#checked.fetch(holder, run, request.signal, onGood);
-      if (isKept && bad.length < run.count) this.#kept(holder, run, bad);
-      const [lie] = bad;
-      if (lie !== undefined) this.#refused(holder, { first: lie, count: 1 }, this.#checked.lie());
+      const { without, failure } = await this.#checked.fetch(holder, run, request.signal, onCame);
+      if (without.length < run.count) this.#kept(holder, run, without);
+      // Who lied lied, wanted or not.
+      const isLie = failure?.error.code === 'HASH_MISMATCH';
+      if (failure !== undefined && (isLie || !request.signal.aborted)) {
+        this.#refused(holder, failure.blocks, failure.error);
+      }
     } catch (thrown) {
       if (!request.signal.aborted) this.#refused(holder, run, toParleyError(thrown));
     } finally {
@@ -253,9 +257,9 @@ class Download {
   }
 
   /** Counts blocks that were written, and takes them back from whoever else was asked for them. */
-  #kept(holder: Holder, run: BlockRange, bad: readonly number[]): void {
+  #kept(holder: Holder, run: BlockRange, without: readonly number[]): void {
     holder.failures = 0;
-    const arrival = this.#picker.arrived(holder.user, run, bad);
+    const arrival = this.#picker.arrived(holder.user, run, without);
     if (arrival === undefined) return;
     for (const user of arrival.alsoAsked) this.#holders.get(user)?.requests.get(run.first)?.abort();
     const whole = this.#ledger.note(run, arrival.without, holder);

@@ -3,16 +3,13 @@ import { DIGEST_BYTES } from '../chunks/digest.js';
 import { peerCommands } from '../protocol/commands/peer.js';
 import { heldNews } from '../protocol/commands/peer/watchHeld.js';
 import type { HeldNews } from '../protocol/commands/peer/watchHeld.js';
-import { ParleyError } from '../protocol/errors.js';
+import { ParleyError, toParleyError } from '../protocol/errors.js';
+import type { CallOptions } from '../protocol/outgoing.js';
 import type { Digest } from '../protocol/values.js';
+import { ArrivingPieces } from './arrivingpieces.js';
+import type { Came, Pieces } from './arrivingpieces.js';
 import type { QueueView } from './diagnosis.js';
 import type { FetchParams, LinkConnection } from './link.js';
-
-/** A lie about length is one about content: both name the sender. */
-export type Came<T> = { readonly kind: 'taken'; readonly value: T } | { readonly kind: 'wrong length' };
-
-/** Takes the bytes that were asked for, which are its own from then on. */
-export type Take<T> = (bytes: Buffer) => T | Promise<T>;
 
 /** Milliseconds for an end to say how things wait there. */
 const QUEUE_DEADLINE_MS = 1_000;
@@ -20,44 +17,46 @@ const QUEUE_DEADLINE_MS = 1_000;
 const NO_DEADLINE = { deadlineMs: Infinity };
 
 /**
- * Blocks that stand side by side, `bytes` bytes in all (at most 1 MiB), one behind another in what `into` gives when the first of them is
- * there. `take` is given it when the last is; when that does not happen it must not be used again.
- * @throws ParleyError what the other end refuses with; PEER_UNREACHABLE when the link is lost; CANCELLED; what `take` throws
+ * Asks for blocks that stand side by side, MAX_REQUEST_BYTES at most in all. What the call fails with is part of what came.
+ * @throws what `take` throws
  */
 export async function askBlocks<T>(
   connection: LinkConnection,
   params: FetchParams,
-  bytes: number,
-  into: () => Buffer,
-  take: Take<T>,
+  pieces: Pieces<T>,
   signal?: AbortSignal,
 ): Promise<Came<T>> {
-  const ask: Parameters<typeof collect>[2] = (onBytes, room) =>
-    connection.call(peerCommands.fetchBlock, params, { ...NO_DEADLINE, signal, onBytes, into: room });
-  return collect(bytes, into, ask, take);
+  return collect(pieces, (stream) =>
+    connection.call(peerCommands.fetchBlock, params, { ...NO_DEADLINE, signal, ...stream }),
+  );
 }
 
-/** The digests of a chunk's `blocks` blocks. @throws as `askBlocks` */
+/**
+ * The digests of a chunk's `blocks` blocks; undefined when something of another length came.
+ * @throws ParleyError what the other end refuses with; PEER_UNREACHABLE when the link is lost; CANCELLED
+ */
 export async function askDigests(
   connection: LinkConnection,
   params: { root: Digest; chunk: number },
   blocks: number,
   signal: AbortSignal,
-): Promise<Came<Buffer>> {
-  const bytes = blocks * DIGEST_BYTES;
-  const ask: Parameters<typeof collect>[2] = (onBytes) =>
-    connection.call(peerCommands.blockDigests, params, { ...NO_DEADLINE, signal, onBytes });
-  return collect(
-    bytes,
-    () => Buffer.allocUnsafe(bytes),
-    ask,
-    (digests) => digests,
+): Promise<Buffer | undefined> {
+  const pieces: Pieces<Buffer> = {
+    bytes: [blocks * DIGEST_BYTES],
+    into: (bytes) => Buffer.allocUnsafe(bytes),
+    take: (digests) => digests,
+    goesOn: () => true,
+  };
+  const { taken, failure } = await collect(pieces, (stream) =>
+    connection.call(peerCommands.blockDigests, params, { ...NO_DEADLINE, signal, ...stream }),
   );
+  if (failure?.kind === 'refused') throw failure.error;
+  return failure === undefined ? taken[0] : undefined;
 }
 
 /**
  * Has the other end tell which blocks it holds, until the signal aborts or the link ends. Does not resolve before.
- * @throws ParleyError as `askBlocks`; PROTOCOL_ERROR when it tells of blocks that a file of `blocks` blocks does not have
+ * @throws ParleyError as `askDigests`; PROTOCOL_ERROR when it tells of blocks that a file of `blocks` blocks does not have
  */
 export async function watchHeld(
   connection: LinkConnection,
@@ -96,41 +95,20 @@ export async function askQueue(connection: LinkConnection, signal: AbortSignal):
   }
 }
 
-/**
- * Runs a call that should give so many bytes, and has them taken as soon as they are there: while they are in the cache, and before more
- * come. Gives up as soon as there are more. Settles only when nothing is being taken any more.
- */
-async function collect<T>(
-  bytes: number,
-  into: () => Buffer,
-  call: (onBytes: (bytes: Buffer) => Promise<void> | undefined, room: () => Buffer) => Promise<unknown>,
-  take: Take<T>,
-): Promise<Came<T>> {
-  let target: Buffer | undefined;
-  const room = (): Buffer => (target ??= into());
-  let have = 0;
-  const tooMuch = (): boolean => have > bytes;
-  let taking: Promise<T> | undefined;
-  const taken = async (): Promise<T> => take(room());
-  try {
-    await call((piece) => {
-      const at = have;
-      have += piece.length;
-      if (tooMuch()) throw new ParleyError('CANCELLED');
-      const to = room();
-      const landed = piece.buffer === to.buffer && piece.byteOffset === to.byteOffset + at;
-      if (!landed) piece.copy(to, at);
-      if (have < bytes) return undefined;
-      taking = taken();
-      // What it fails with is told when the call is over.
-      return taking.then(ignore, ignore);
-    }, room);
-  } catch (thrown) {
-    // All of it is there: how the call ends makes no difference any more.
-    if (taking === undefined && !tooMuch()) throw thrown;
-    await taking?.catch(ignore);
-  }
-  return have === bytes ? { kind: 'taken', value: await (taking ?? taken()) } : { kind: 'wrong length' };
-}
+/** How a call gets its bytes into pieces. */
+type Stream = Required<Pick<CallOptions, 'onBytes' | 'into' | 'wantedBytes'>>;
 
-const ignore = (): void => undefined;
+/** Runs a call that should give these pieces. */
+async function collect<T>(pieces: Pieces<T>, call: (stream: Stream) => Promise<unknown>): Promise<Came<T>> {
+  const arriving = new ArrivingPieces(pieces);
+  const stream: Stream = {
+    onBytes: (bytes) => arriving.receive(bytes),
+    into: (bytes) => arriving.place(bytes),
+    wantedBytes: arriving.bytes,
+  };
+  const refused = await call(stream).then(
+    () => undefined,
+    (thrown: unknown) => toParleyError(thrown),
+  );
+  return arriving.close(refused);
+}

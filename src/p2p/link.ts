@@ -12,6 +12,7 @@ import type { Purpose } from '../protocol/commands/server/introduce.js';
 import { ParleyError } from '../protocol/errors.js';
 import { MAX_UNAUTHENTICATED_BYTES } from '../protocol/limits.js';
 import type { FrameCaps } from '../protocol/frame.js';
+import type { CameFailure } from './arrivingpieces.js';
 
 /** A direct link whose other end has shown the introduced key, which is the pinned one, and named the introduction. */
 export interface PeerLink extends DialledLink {
@@ -28,9 +29,14 @@ export interface PeerLink extends DialledLink {
 export type LinkConnection = Pick<Connection, 'call' | 'alive' | 'closed' | 'destroy'>;
 
 /** What came of blocks that a link was asked to take in. */
-export type TakenIn =
-  | { readonly kind: 'done'; readonly result: BlockJobResult }
-  | { readonly kind: 'wrong length' }
+export interface TakenIn {
+  /** Of as many of the blocks as came, from the first on. */
+  readonly result: BlockJobResult;
+  /** Why not all that were wanted came, or were written. */
+  readonly failure: TakenFailure | undefined;
+}
+export type TakenFailure =
+  | CameFailure
   /** They came, and the file system refused them. */
   | { readonly kind: 'unwritable'; readonly error: Error };
 
@@ -42,7 +48,7 @@ export interface HolderLink {
   /**
    * Asks for blocks that stand side by side, checks them and writes those that are good, in the thread that has the link; absent when this is the
    * one. Settles only when nothing is written any more.
-   * @throws ParleyError what the other end refuses with; PEER_UNREACHABLE when the link is lost; CANCELLED
+   * @throws ParleyError PEER_UNREACHABLE when the thread is lost
    */
   readonly takeBlocks?: (params: FetchParams, work: BlockWork, signal: AbortSignal) => Promise<TakenIn>;
 }

@@ -1,9 +1,9 @@
 /** What the thread with the picker and a thread that has links say to each other. Plain data: it is copied on the way. */
-import type { BlockWork } from '../chunks/blockjob.js';
+import type { BlockJobResult, BlockWork } from '../chunks/blockjob.js';
 import type { PackedError } from '../chunks/fserrors.js';
 import type { peerCommands } from '../protocol/commands/peer.js';
 import type { IntroducedDial } from './dialer.js';
-import type { FetchParams, TakenIn } from './link.js';
+import type { FetchParams } from './link.js';
 
 /** A link has a number, and so has whatever is answered. */
 export type ToLinks =
@@ -45,6 +45,12 @@ export type FromLinks =
   /** Once for each link that was opened. */
   | { readonly kind: 'closed'; readonly link: number; readonly error?: object | undefined };
 
-/** What a 'take' is answered with: as `TakenIn`, with an error as it travels between threads. */
-export type TakenAnswer =
-  Exclude<TakenIn, { kind: 'unwritable' }> | { readonly kind: 'unwritable'; readonly error: PackedError };
+/** What a 'take' is answered with: as `TakenIn`, with errors as they travel: between threads, and in a frame. */
+export interface TakenAnswer {
+  readonly result: BlockJobResult;
+  readonly failure:
+    | { readonly kind: 'wrong length' }
+    | { readonly kind: 'refused'; readonly error: object }
+    | { readonly kind: 'unwritable'; readonly error: PackedError }
+    | undefined;
+}

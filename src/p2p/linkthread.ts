@@ -9,7 +9,7 @@ import { ParleyError } from '../protocol/errors.js';
 import { parseError } from '../protocol/outgoing.js';
 import type { CallOptions } from '../protocol/outgoing.js';
 import type { IntroducedDial } from './dialer.js';
-import type { DialledLink, FetchParams, LinkConnection, TakenIn } from './link.js';
+import type { DialledLink, FetchParams, LinkConnection, TakenFailure, TakenIn } from './link.js';
 import type { FromLinks, TakenAnswer, ToLinks } from './linkmessages.js';
 
 /** Milliseconds without a link after which the thread ends and gives its memory back. */
@@ -101,7 +101,7 @@ export class LinkThread {
     // What a view is of is copied whole: not more than what is meant.
     const own = { ...work, expected: new Uint8Array(work.expected) };
     const taken = (await this.#ask((id) => ({ kind: 'take', link, id, params, work: own }), { signal })) as TakenAnswer;
-    return taken.kind === 'unwritable' ? { kind: 'unwritable', error: unpackError(taken.error) } : taken;
+    return { result: taken.result, failure: failureOf(taken) };
   }
 
   /** Also when it is cancelled, it is over only when the thread says so: it may be writing. */
@@ -162,5 +162,16 @@ export class LinkThread {
     this.#asked.clear();
     for (const settle of this.#links.values()) settle(error);
     this.#links.clear();
+  }
+}
+
+function failureOf({ failure }: TakenAnswer): TakenFailure | undefined {
+  switch (failure?.kind) {
+    case 'refused':
+      return { kind: 'refused', error: parseError(failure.error) };
+    case 'unwritable':
+      return { kind: 'unwritable', error: unpackError(failure.error) };
+    default:
+      return failure;
   }
 }

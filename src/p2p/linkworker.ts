@@ -2,21 +2,22 @@
 import { write as writeCallback } from 'node:fs';
 import { promisify } from 'node:util';
 import { parentPort } from 'node:worker_threads';
-import { checkBlockJob, goodSpans } from '../chunks/blockjob.js';
-import type { BlockWork } from '../chunks/blockjob.js';
+import { checkBlockJob, goodSpans, joinResults, piecesOf } from '../chunks/blockjob.js';
+import type { BlockJobResult, BlockWork } from '../chunks/blockjob.js';
 import { writeFully, writeFullySync } from '../chunks/files.js';
 import type { Writable } from '../chunks/files.js';
 import { errnoOf, packError } from '../chunks/fserrors.js';
+import type { PackedError } from '../chunks/fserrors.js';
 import { systemClock } from '../protocol/clock.js';
 import { peerCommands } from '../protocol/commands/peer.js';
 import { ParleyError, toParleyError } from '../protocol/errors.js';
 import { errorPayload } from '../protocol/wire.js';
+import type { Pieces } from './arrivingpieces.js';
 import { giveBuffer, takeBuffer } from './blockbuffers.js';
 import { BlockWriter } from './blockwriter.js';
 import type { BlockSink } from './blockwriter.js';
 import { dialIntroduced } from './dialer.js';
 import { askBlocks } from './fetch.js';
-import type { Take } from './fetch.js';
 import type { PeerLink } from './link.js';
 import type { FromLinks, TakenAnswer, ToLinks } from './linkmessages.js';
 
@@ -84,28 +85,41 @@ function call(message: Message<'call'>, signal: AbortSignal): Promise<unknown> {
 
 async function take(message: Message<'take'>, signal: AbortSignal): Promise<TakenAnswer> {
   const { params, work } = message;
-  const bytes = work.lengths.reduce((sum, length) => sum + length, 0);
-  const { connection } = linkOf(message);
-  const came = await askBlocks(connection, params, bytes, () => takeBuffer(bytes), checkAndWrite(work), signal);
-  return came.kind === 'taken' ? came.value : came;
+  const works = piecesOf(work);
+  const pieces: Pieces<Taken> = {
+    bytes: works.map(({ lengths }) => lengths.reduce((sum, length) => sum + length, 0)),
+    into: takeBuffer,
+    take: async (bytes, piece) => checkAndWrite(works[piece] ?? work, bytes),
+    goesOn: (taken) => !('unwritable' in taken) && taken.good.every(Boolean),
+  };
+  const { taken, failure } = await askBlocks(linkOf(message).connection, params, pieces, signal);
+  const done: BlockJobResult[] = [];
+  for (const each of taken) {
+    if ('unwritable' in each)
+      return { result: joinResults(done), failure: { kind: 'unwritable', error: each.unwritable } };
+    done.push(each);
+  }
+  const refused = failure?.kind === 'refused' ? ({ ...failure, error: errorPayload(failure.error) } as const) : failure;
+  return { result: joinResults(done), failure: refused };
 }
 
-function checkAndWrite(work: BlockWork): Take<TakenAnswer> {
-  return async (bytes) => {
-    try {
-      const result = checkBlockJob({ ...work, bytes });
-      const writer = writerOf(work.fd);
-      for (const { begin, end } of goodSpans(work, result)) {
-        await writer.write(work.position + begin, bytes.subarray(begin, end));
-      }
-      return { kind: 'done', result };
-    } catch (thrown) {
-      if (errnoOf(thrown) === undefined) throw thrown;
-      return { kind: 'unwritable', error: packError(thrown) };
-    } finally {
-      giveBuffer(bytes);
+/** What became of a piece. */
+type Taken = BlockJobResult | { readonly unwritable: PackedError };
+
+async function checkAndWrite(work: BlockWork, bytes: Buffer): Promise<Taken> {
+  try {
+    const result = checkBlockJob({ ...work, bytes });
+    const writer = writerOf(work.fd);
+    for (const { begin, end } of goodSpans(work, result)) {
+      await writer.write(work.position + begin, bytes.subarray(begin, end));
     }
-  };
+    return result;
+  } catch (thrown) {
+    if (errnoOf(thrown) === undefined) throw thrown;
+    return { unwritable: packError(thrown) };
+  } finally {
+    giveBuffer(bytes);
+  }
 }
 
 /** A slow disk holds up no other link of this thread. */

@@ -1,15 +1,15 @@
 /**
  * Which blocks to ask of whom. Pure: no clock, no network, no disk; the caller says what happened and when.
  *
- * Blocks are known by their number in the file. What is asked for at once is a run: small blocks that stand side by side, together at most
- * as large as a block can be, or one large one. The rarest comes first, so that what only one holder has is fetched while that
+ * Blocks are known by their number in the file. What is asked for at once is a run: blocks that stand side by side, as many as a request may
+ * have and as the holder sends in no time. The rarest comes first, so that what only one holder has is fetched while that
  * holder is there. Among equally rare ones a holder is asked for runs, from a place that chance chooses: receivers that start together
  * fetch different parts and give them to each other. What only one holder has and another receiver is about to get, as the holder or
  * that receiver says, will soon be had from there, so it is asked for last.
  */
 import { BitSet, mergeRuns } from '../chunks/bits.js';
 import type { BlockRange } from '../chunks/plan.js';
-import { BLOCK_BYTES } from '../protocol/limits.js';
+import { MAX_REQUEST_BYTES } from '../protocol/limits.js';
 import { LEAST_REQUESTS } from './linkspeed.js';
 import { OVERTAKE_GAIN, hasAll, isFull, land, newHolder, patienceWith, worthOvertaking } from './pickedholder.js';
 import type { Flight, PickedHolder } from './pickedholder.js';
@@ -21,6 +21,8 @@ export interface PickerOptions {
   /** Those to fetch; is not changed. */
   readonly wanted: BitSet;
   readonly bytesOf: (block: number) => number;
+  /** The first block behind this one that is never asked for with it; behind the last when absent. */
+  readonly runEnd?: (block: number) => number;
   /** Bytes that may be under way in all: shared evenly by those who have something to give. */
   readonly roomBytes: number;
   /** Uniform in [0, 1): where runs begin. */
@@ -121,14 +123,16 @@ export class Picker {
 
   /**
    * What to ask of this holder next, noted as asked at `now` (milliseconds, any monotonic clock). Undefined when its
-   * window is full or there is nothing for it: ask again after the next event, or some time later for a run to overtake.
+   * window is full or there is nothing for it of at most `roomBytes` bytes (at least a block): ask again after the next event, or some time
+   * later for a run to overtake.
    */
-  next(id: string, now: number): BlockRange | undefined {
+  next(id: string, now: number, roomBytes = Infinity): BlockRange | undefined {
     const holder = this.#holders.get(id);
     if (holder === undefined) return undefined;
     const windowBytes = Math.min(holder.speed.windowBytes, this.#shareOf(holder));
     if (isFull(holder, windowBytes)) return undefined;
-    const flight = this.#freeRun(holder, windowBytes, now) ?? this.#runToOvertake(holder, now);
+    const mostBytes = Math.min(MAX_REQUEST_BYTES, windowBytes / LEAST_REQUESTS, roomBytes);
+    const flight = this.#freeRun(holder, mostBytes, now) ?? this.#runToOvertake(holder, roomBytes, now);
     if (flight === undefined) return undefined;
     flight.asked.set(id, now);
     holder.flights.add(flight);
@@ -198,9 +202,9 @@ export class Picker {
     return this.#options.roomBytes / giving;
   }
 
-  #freeRun(holder: PickedHolder, windowBytes: number, now: number): Flight | undefined {
+  #freeRun(holder: PickedHolder, mostBytes: number, now: number): Flight | undefined {
     if (holder.idle) return undefined;
-    const take = (first: number, from: BitSet): Flight => this.#take(holder, first, from, windowBytes);
+    const take = (first: number, from: BitSet): Flight => this.#take(holder, first, from, mostBytes);
     const returned = this.#returned.count === 0 ? undefined : this.#returned.find(0, holder.has);
     if (returned !== undefined) return take(returned, this.#returned);
     let isHeldBack = false;
@@ -255,12 +259,11 @@ export class Picker {
     return Math.floor(this.#options.random() * this.#options.blocks);
   }
 
-  /** The run from `first` on of what is in `from`: no more blocks than the holder has shown to be good, nor half its window. */
-  #take(holder: PickedHolder, first: number, from: BitSet, windowBytes: number): Flight {
-    const { bytesOf } = this.#options;
+  /** The run from `first` on of what is in `from`, of one block at least: no more blocks than one and those that the holder has shown to be good. */
+  #take(holder: PickedHolder, first: number, from: BitSet, mostBytes: number): Flight {
+    const { bytesOf, blocks, runEnd } = this.#options;
     const isPromised = this.#isPromised(holder, first);
-    const mostBytes = Math.min(BLOCK_BYTES, windowBytes / LEAST_REQUESTS);
-    const most = Math.min(this.#options.blocks - first, 1 + holder.good);
+    const most = Math.min((runEnd?.(first) ?? blocks) - first, 1 + holder.good);
     let bytes = bytesOf(first);
     let count = 1;
     for (let block = first + 1; count < most && bytes < mostBytes; block += 1, count += 1) {
@@ -283,8 +286,9 @@ export class Picker {
    * The end game, and the rescue from a slow holder: when nothing is free for this holder, the run that has been under
    * way longest from one other holder, if this one should have it much sooner.
    */
-  #runToOvertake(holder: PickedHolder, now: number): Flight | undefined {
+  #runToOvertake(holder: PickedHolder, roomBytes: number, now: number): Flight | undefined {
     for (const flight of this.#flights.values()) {
+      if (flight.bytes > roomBytes) continue;
       const [other, ...more] = flight.asked;
       if (other === undefined || more.length > 0 || other[0] === holder.id) continue;
       if (!hasAll(holder, flight)) continue;

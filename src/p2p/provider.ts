@@ -1,5 +1,5 @@
 /** Serves blocks to peers over transfer links: fairly, in bounded memory, and only what is held. */
-import { blocksOfChunk, bytesOfBlocks, chunkOfBlock } from '../chunks/plan.js';
+import { blocksOfChunk, bytesOfBlocks, chunkOfBlock, spansOf } from '../chunks/plan.js';
 import type { BlockRange } from '../chunks/plan.js';
 import { systemClock } from '../protocol/clock.js';
 import type { Clock } from '../protocol/clock.js';
@@ -8,7 +8,7 @@ import { peerCommands } from '../protocol/commands/peer.js';
 import type { Connection } from '../protocol/connection.js';
 import { ParleyError } from '../protocol/errors.js';
 import { EMPTY_REPLY_BYTES, HEADER_BYTES } from '../protocol/frame.js';
-import { BLOCK_BYTES } from '../protocol/limits.js';
+import { BLOCK_BYTES, MAX_REQUEST_BYTES } from '../protocol/limits.js';
 import { InTurn } from '../protocol/turns.js';
 import { nameKey } from '../protocol/values.js';
 import type { Digest } from '../protocol/values.js';
@@ -17,13 +17,13 @@ import { RateLimit, RateMeter } from './rate.js';
 import type { Share, Shares } from './share.js';
 import { Slots } from './slots.js';
 
-/** Blocks served at once, each with a buffer of 1 MiB: keeps disk and wire busy, and the agent small. */
-export const SERVED_AT_ONCE = 16;
-/** The same for one user: some blocks are read while the one before is sent. */
-export const SERVED_AT_ONCE_PER_USER = 4;
+/** Requests served at once, each with a buffer of 4 MiB: keeps disk and wire busy, and the agent small. */
+export const SERVED_AT_ONCE = 8;
+/** The same for one user: one is read while the other is sent, and nobody asks for more large ones ahead. */
+export const SERVED_AT_ONCE_PER_USER = 2;
 /** Requests of one user that wait; asking further ahead gains nothing. */
 export const WAITING_PER_USER = 128;
-/** Milliseconds in which a block must have left, 9 KB/s, without those that a limit held it back: an end that does not read holds a buffer no longer. */
+/** Milliseconds in which a MiB must have left, 9 KB/s, without those that a limit held it back: an end that does not read holds a buffer no longer. */
 export const SEND_DEADLINE_MS = 120_000;
 /** Milliseconds between the pieces in which a block leaves under a limit: what else goes over the line waits no longer for one. */
 const PIECE_MS = 50;
@@ -155,35 +155,48 @@ export class Provider {
     const last = plan.blocks - 1;
     const missing = first + count - 1 > last ? last : share.lacks({ first, count });
     if (missing !== undefined) throw new ParleyError('CHUNK_GONE', { file, chunk: chunkOfBlock(plan, missing) });
-    if (bytesOfBlocks(plan, { first, count }).length <= BLOCK_BYTES) return;
-    throw new ParleyError('BAD_REQUEST', { command: 'fetchBlock', reason: 'so many blocks have more than 1 MiB' });
+    if (bytesOfBlocks(plan, { first, count }).length <= MAX_REQUEST_BYTES) return;
+    throw new ParleyError('BAD_REQUEST', { command: 'fetchBlock', reason: 'so many blocks have more than 4 MiB' });
   }
 
   /**
-   * Reads between the room for a header and for the reply: all three leave in one write, and the block is never copied. Under a limit it
-   * leaves in pieces, each with its header where the one before it was.
+   * All of it is read at once, and leaves in one write for each block or so: into the room for a header, which is where the block before it
+   * was, for the blocks and for the reply. Nothing is copied.
    */
   async #send(share: Share, blocks: BlockRange, context: Context, call: IncomingCall): Promise<void> {
-    const { length } = bytesOfBlocks(share.plan, blocks);
-    const buffer = this.#buffers.pop() ?? Buffer.allocUnsafeSlow(HEADER_BYTES + BLOCK_BYTES + EMPTY_REPLY_BYTES);
-    const deadline = new SendDeadline(context.connection, this.#clock);
+    const buffer = this.#buffers.pop() ?? Buffer.allocUnsafeSlow(HEADER_BYTES + MAX_REQUEST_BYTES + EMPTY_REPLY_BYTES);
     try {
-      await share.read(blocks.first, buffer, HEADER_BYTES, blocks.count);
-      let sent = 0;
-      do {
-        const piece = Math.min(length - sent, this.#pieceBytes(context));
-        await this.#mayGo(piece, context, call);
-        const rest = buffer.subarray(sent);
-        const isLast = sent + piece === length;
-        const write = isLast
-          ? call.answerInPlace(rest, piece)
-          : call.writeInPlace(rest.subarray(0, HEADER_BYTES + piece));
-        await deadline.of(write);
-        this.#note(context.user, share, piece);
-        sent += piece;
-      } while (sent < length);
+      let left = await share.read(blocks.first, buffer, HEADER_BYTES, blocks.count);
+      let rest = buffer;
+      for (const { length } of spansOf(share.plan, blocks)) {
+        left -= length;
+        await this.#sendSpan(share, rest, length, left === 0, context, call);
+        rest = rest.subarray(length);
+      }
     } finally {
       this.#buffers.push(buffer);
+    }
+  }
+
+  /** What stands in `room` behind a header. Under a limit it leaves in pieces, each with its header where the one before it was. */
+  async #sendSpan(
+    share: Share,
+    room: Buffer,
+    length: number,
+    isLast: boolean,
+    context: Context,
+    call: IncomingCall,
+  ): Promise<void> {
+    const deadline = new SendDeadline(context.connection, this.#clock);
+    for (let sent = 0; sent < length;) {
+      const piece = Math.min(length - sent, this.#pieceBytes(context));
+      await this.#mayGo(piece, context, call);
+      const rest = room.subarray(sent);
+      const ends = isLast && sent + piece === length;
+      const write = ends ? call.answerInPlace(rest, piece) : call.writeInPlace(rest.subarray(0, HEADER_BYTES + piece));
+      await deadline.of(write);
+      this.#note(context.user, share, piece);
+      sent += piece;
     }
   }
 

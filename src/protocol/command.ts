@@ -62,6 +62,8 @@ export interface CommandSpec<
   readonly body?: string;
   /** A byte stream that comes before the reply. */
   readonly bytes?: string;
+  /** Bytes of that stream that may travel before more credit is granted; STREAM_WINDOW_BYTES when absent. */
+  readonly windowBytes?: number;
   /** Fields of the result that are lists and, when the reply would be too large, come in pages before it. */
   readonly pages?: readonly string[];
   /** May be called before login. */

@@ -108,6 +108,7 @@ export class IncomingCalls {
     if (spec === undefined) throw new ParleyError('UNKNOWN_COMMAND', { command });
     const checked = spec.params.safeParse(params ?? {});
     if (!checked.success) throw new ParleyError('BAD_REQUEST', { command, reason: firstIssue(checked.error) });
+    if (spec.windowBytes !== undefined) served.windowBytes = spec.windowBytes;
     const result = await answer(spec, checked.data, served);
     if (!served.isAnswered) await this.#reply(id, spec, result, served);
   }

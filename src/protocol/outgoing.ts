@@ -22,10 +22,12 @@ export interface CallOptions {
   /** Takes the bytes before the reply, in order; more are asked for when it is done with some. */
   readonly onBytes?: (bytes: Buffer) => void | Promise<void>;
   /**
-   * Where those bytes are put, as far as they fit: asked for when the first of them is there; `onBytes` is given parts of it. Not to
-   * be used for anything else when the call fails: bytes may still be on their way into it.
+   * Where the next so many of those bytes are put, asked for when the first of them is there: a place of just that size, which `onBytes` is
+   * given then; undefined for memory of their own. Not to be used for anything else when the call fails: they may be on their way into it.
    */
-  readonly into?: () => Buffer;
+  readonly into?: (bytes: number) => Buffer | undefined;
+  /** How many of them are wanted, when that is known: the other end is granted no more credit than it takes. */
+  readonly wantedBytes?: number;
   /** The byte stream that goes with the call. */
   readonly body?: AsyncIterable<Buffer> | Iterable<Buffer>;
 }
@@ -35,16 +37,14 @@ interface OpenCall {
   readonly options: CallOptions;
   readonly pages: Map<string, unknown[]>;
   readonly credit: CreditGate;
-  /** What `into` gave. */
-  room: Buffer | undefined;
-  /** Bytes of it that are taken. */
-  landed: number;
   /** Settles when all bytes so far were taken. */
   taken: Promise<void>;
   /** The answer came; it is passed on when all bytes were taken. */
   isAnswered: boolean;
-  /** Bytes received that the other end was given no new credit for. */
-  uncredited: number;
+  /** Bytes that came and are not taken. */
+  untaken: number;
+  /** Bytes that the other end was given credit for, in all. */
+  granted: number;
   readonly settle: (outcome: { value: unknown } | { error: ParleyError }) => void;
   readonly touch: () => void;
 }
@@ -64,6 +64,10 @@ export function parseError(value: unknown): ParleyError {
   const { code, message, details } = parsed.data;
   if (isErrorCode(code)) return new ParleyError(code, details satisfies ErrorDetails);
   return new ParleyError('INTERNAL', { reason: `${code}: ${message}` });
+}
+
+function windowOf(spec: CommandSpec): number {
+  return spec.windowBytes ?? STREAM_WINDOW_BYTES;
 }
 
 export class OutgoingCalls {
@@ -114,12 +118,7 @@ export class OutgoingCalls {
 
   /** The room that a call has for bytes of its stream. */
   bodyFor(id: number, bytes: number): Buffer | undefined {
-    const call = this.#open.get(id);
-    if (call?.options.into === undefined || bytes === 0) return undefined;
-    const room = (call.room ??= call.options.into());
-    if (call.landed + bytes > room.length) return undefined;
-    call.landed += bytes;
-    return room.subarray(call.landed - bytes, call.landed);
+    return bytes === 0 ? undefined : this.#open.get(id)?.options.into?.(bytes);
   }
 
   receive(frame: Frame): void {
@@ -192,11 +191,10 @@ export class OutgoingCalls {
       options,
       pages: new Map(),
       credit: new CreditGate(STREAM_WINDOW_BYTES),
-      room: undefined,
-      landed: 0,
       taken: Promise.resolve(),
       isAnswered: false,
-      uncredited: 0,
+      untaken: 0,
+      granted: windowOf(spec),
       settle,
       touch,
     };
@@ -223,16 +221,17 @@ export class OutgoingCalls {
   }
 
   #receiveBytes(id: number, call: OpenCall, bytes: Buffer): void {
-    call.uncredited += bytes.length;
-    if (call.spec.bytes === undefined || call.uncredited > STREAM_WINDOW_BYTES) {
+    call.untaken += bytes.length;
+    if (call.spec.bytes === undefined || call.untaken > windowOf(call.spec)) {
       throw new ParleyError('PROTOCOL_ERROR', { reason: 'bytes came that were not asked for' });
     }
     const take = call.options.onBytes;
     call.taken = call.taken.then(async () => {
       await take?.(bytes);
-      call.uncredited -= bytes.length;
-      // A full `into` is all that the caller wants.
-      if (this.#open.has(id) && call.landed !== call.room?.length) this.#wire.send(encodeCredit(id, bytes.length));
+      call.untaken -= bytes.length;
+      if (!this.#open.has(id) || call.granted >= (call.options.wantedBytes ?? Infinity)) return;
+      call.granted += bytes.length;
+      this.#wire.send(encodeCredit(id, bytes.length));
     });
     call.taken.catch((thrown: unknown) => {
       this.#wire.send(encodeFrame('cancel', id));

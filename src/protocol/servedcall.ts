@@ -19,6 +19,7 @@ export class ServedCall implements IncomingCall {
   #isAnswered = false;
   #abort: AbortController | undefined;
   #credit: CreditGate | undefined;
+  #windowBytes = STREAM_WINDOW_BYTES;
   #body: BodyQueue | undefined;
 
   constructor(wire: Wire, id: number) {
@@ -36,6 +37,11 @@ export class ServedCall implements IncomingCall {
 
   get body(): AsyncIterable<Buffer> {
     return this.#bodyQueue();
+  }
+
+  /** Bytes that may leave before the other end grants more; set before any has. */
+  set windowBytes(bytes: number) {
+    this.#windowBytes = bytes;
   }
 
   /** The reply went out with the last bytes. */
@@ -101,7 +107,7 @@ export class ServedCall implements IncomingCall {
 
   #creditGate(): CreditGate {
     if (this.#credit === undefined) {
-      this.#credit = new CreditGate(STREAM_WINDOW_BYTES);
+      this.#credit = new CreditGate(this.#windowBytes);
       if (this.#state !== 'open') this.#credit.close();
     }
     return this.#credit;

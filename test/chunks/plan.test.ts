@@ -9,6 +9,7 @@ import {
   chunkOfBlock,
   chunkRange,
   planChunks,
+  runEnd,
   spansOf,
 } from '../../src/chunks/plan.js';
 import { ParleyError } from '../../src/protocol/errors.js';
@@ -173,5 +174,27 @@ describe('chunks/plan', () => {
     );
     expect(() => blockLength(planChunks(10, 1), 1)).to.throw(RangeError);
     expect(() => blockLength(planChunks(0, 1), 0)).to.throw(RangeError);
+  });
+
+  it('ends a run with its chunk, or goes on with chunks that are one block, too', () => {
+    fc.assert(
+      fc.property(sizeAndChunks(300 * MIB), fc.nat(), ([size, chunks], at) => {
+        const plan = planChunks(size, chunks);
+        if (plan.blocks === 0) return;
+        const block = at % plan.blocks;
+        const end = runEnd(plan, block);
+        const [first, last] = [chunkOfBlock(plan, block), chunkOfBlock(plan, end - 1)];
+        const counts = Array.from({ length: last - first + 1 }, (_, i) => blocksOfChunk(plan, first + i).count);
+        expect(counts.length === 1 || counts.every((count) => count === 1)).to.equal(true);
+        if (end === plan.blocks) return;
+        // The block behind it is of another chunk, and one of both has several.
+        expect(chunkOfBlock(plan, end)).to.equal(last + 1);
+        expect(blocksOfChunk(plan, last).count).to.be.greaterThan(1);
+      }),
+    );
+    expect(runEnd(planChunks(10 * MIB, 2), 3)).to.equal(5);
+    expect(runEnd(planChunks(10 * MIB, 10), 3)).to.equal(10);
+    // The first chunk has a byte more, and so a block.
+    expect([0, 1, 2].map((block) => runEnd(planChunks(2 * MIB + 1, 2), block))).to.deep.equal([2, 2, 3]);
   });
 });

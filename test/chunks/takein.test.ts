@@ -121,8 +121,13 @@ describe('chunks/part, with a thread for its blocks', () => {
     await closing;
     const again = await openPart({ target: at('f'), manifest: many.manifest });
     expect(again.missing().length).to.equal(1001 - 3);
-    expect(await again.takeBy({ first: 3, count: 1 }, () => Promise.resolve(undefined))).to.equal(undefined);
-    expect(again.has(3)).to.equal(false);
+    const five = { first: 3, count: 5 };
+    const without = again.takeBy(five, (work) => {
+      const first = { ...work, lengths: work.lengths.slice(0, 2), expected: work.expected.subarray(0, 2 * 32) };
+      return Promise.resolve(runBlockJob({ ...first, bytes: came(many, { first: 3, count: 2 }) }));
+    });
+    expect(await without).to.deep.equal([5, 6, 7]);
+    expect([0, 1, 2, 3, 4, 5].map((block) => again.has(block))).to.deep.equal([true, true, true, true, true, false]);
     const full = Object.assign(new Error('no space'), { code: 'ENOSPC', errno: -28 });
     const refused = await refusalOf(again.takeBy({ first: 3, count: 1 }, () => Promise.reject(full)));
     expect(refused.code).to.equal('DISK_FULL');

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { openPart } from '../../src/chunks/part.js';
 import { peerCommands } from '../../src/protocol/commands/peer.js';
+import { deferred } from '../../src/protocol/deferred.js';
 import { ParleyError } from '../../src/protocol/errors.js';
 import { NO_HOLDER_GRACE_MS, NO_SERVER_GRACE_MS, download } from '../../src/p2p/download.js';
 import type { DownloadProgress } from '../../src/p2p/ledger.js';
@@ -240,6 +241,71 @@ describe('p2p/download and blame (R14)', () => {
     const { sources } = await result;
     expect(part.bytes.equals(file.bytes)).to.equal(true);
     expect(sources).to.deep.include({ user: 'honest', bytes: 40_000 });
+  });
+
+  it('takes back what else it asked for together with a block that is not right, and keeps what came before', async () => {
+    const file = makeFile(16 * MIB, 1);
+    // By then it is asked for four blocks at a time: the second of them is wrong.
+    const spoil = (block: number, bytes: Buffer): void => {
+      if (liar.served > 8 && block % 4 === 2) bytes.writeUInt8(bytes.readUInt8(0) ^ 1, 0);
+    };
+    const liar: TestHolder = holder('liar', [0], { spoil });
+    const honest = holder('honest', [0], { unreachable: true });
+    const { part, result, reports } = downloadFrom(file, [liar, honest]);
+    while (reports.length === 0) await new Promise(setImmediate);
+    expect(reports).to.deep.equal(['liar HASH_MISMATCH']);
+    const [lie] = range(16).filter((block) => block % 4 === 2 && !part.has(block));
+    expect(lie).to.not.equal(undefined);
+    expect(part.held.size).to.be.at.least(8);
+    honest.unreachable = false;
+    const { sources } = await result;
+    expect(part.bytes.equals(file.bytes)).to.equal(true);
+    const kept = sources.find(({ user }) => user === 'liar')?.bytes ?? 0;
+    expect(kept + (sources.find(({ user }) => user === 'honest')?.bytes ?? 0)).to.equal(16 * MIB);
+    expect(kept).to.be.at.least(8 * MIB);
+  });
+
+  it('keeps what came of a request that is refused in its middle, or whose link breaks there', async () => {
+    const file = makeFile(32 * MIB, 1);
+    for (const end of ['refused', 'lost'] as const) {
+      const breaking: TestHolder = holder('breaking', [0]);
+      let hasEnded = false;
+      const serve = answering(peerCommands, async (spec, params, call) => {
+        if (spec.name === 'watchHeld') return tellHeld(file, [0], call);
+        if (spec.name === 'blockDigests') {
+          await call.write(file.blockDigests);
+          return {};
+        }
+        const { block, count = 1 } = params as { block: number; count?: number };
+        for (let at = block; at < block + count; at += 1) {
+          if (at === block + 2) {
+            hasEnded = true;
+            if (end === 'refused') throw new ParleyError('SERVER_BUSY');
+            // What was written is on its way: it comes before the end.
+            await new Promise(setImmediate);
+            breaking.ends.at(-1)?.destroy();
+          }
+          await call.write(file.bytes.subarray(at * MIB, (at + 1) * MIB));
+        }
+        return {};
+      });
+      const again = deferred<void>();
+      const { part, result, reports } = downloadFrom(file, [breaking], {
+        connect: async () => {
+          if (!hasEnded) return connectTo(file, breaking, serve);
+          await again.promise;
+          return connectTo(file, breaking);
+        },
+      });
+      while (!hasEnded) await new Promise(setImmediate);
+      // One block of the first request, two of the second, and two of the third, which was for more.
+      await until(() => part.held.size >= 5, 'what came');
+      if (end === 'refused') for (const each of breaking.ends) each.destroy();
+      again.resolve();
+      await result;
+      expect(part.bytes.equals(file.bytes)).to.equal(true);
+      expect(reports).to.deep.equal([]);
+    }
   });
 
   it('goes on asking a holder for the rest of a run of which it has lost a block', async () => {

@@ -4,8 +4,8 @@ import { deferred } from '../../src/protocol/deferred.js';
 import { ParleyError } from '../../src/protocol/errors.js';
 import type { IncomingCall } from '../../src/protocol/command.js';
 import type { LinkConnection } from '../../src/p2p/link.js';
+import type { Came } from '../../src/p2p/arrivingpieces.js';
 import { askBlocks } from '../../src/p2p/fetch.js';
-import type { Came, Take } from '../../src/p2p/fetch.js';
 import { refusal } from '../support/refusal.js';
 import { answering, connectTo, holder, makeFile } from './swarm.js';
 
@@ -23,8 +23,9 @@ describe('p2p/fetch', () => {
     ).connection;
   }
 
-  function ask<T>(link: LinkConnection, take: Take<T>, signal = never): Promise<Came<T>> {
-    return askBlocks(link, params, 1000, () => Buffer.alloc(1000), take, signal);
+  function ask<T>(link: LinkConnection, take: (bytes: Buffer) => T | Promise<T>, signal = never): Promise<Came<T>> {
+    const pieces = { bytes: [1000], into: (bytes: number) => Buffer.alloc(bytes), take, goesOn: () => true };
+    return askBlocks(link, params, pieces, signal);
   }
 
   it('takes blocks as soon as they are there, and answers when the call is over', async () => {
@@ -41,7 +42,7 @@ describe('p2p/fetch', () => {
     });
     expect((await taken.promise).equals(file.bytes)).to.equal(true);
     over.resolve({});
-    expect(await asked).to.deep.equal({ kind: 'taken', value: 'mine' });
+    expect(await asked).to.deep.equal({ taken: ['mine'], failure: undefined });
   });
 
   it('does not let go of what was taken, however the call ends', async () => {
@@ -71,7 +72,7 @@ describe('p2p/fetch', () => {
       for (let i = 0; i < 5; i++) await new Promise(setImmediate);
       expect(isOver, end).to.equal(false);
       written.resolve();
-      expect(await asked, end).to.deep.equal({ kind: 'taken', value: 'mine' });
+      expect(await asked, end).to.deep.equal({ taken: ['mine'], failure: undefined });
     }
   });
 
@@ -93,7 +94,7 @@ describe('p2p/fetch', () => {
       const asked = ask(link, () => {
         throw new Error(`took ${length}`);
       });
-      expect(await asked, `${length}`).to.deep.equal({ kind: 'wrong length' });
+      expect(await asked, `${length}`).to.deep.equal({ taken: [], failure: { kind: 'wrong length' } });
     }
   });
 });

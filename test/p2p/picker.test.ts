@@ -4,11 +4,25 @@ import { LEAST_REQUESTS, WINDOW_BYTES, WINDOW_REQUESTS } from '../../src/p2p/lin
 import { OVERTAKE_AFTER_MS, PATIENCE_MS } from '../../src/p2p/pickedholder.js';
 import { runsOf } from '../../src/chunks/bits.js';
 import type { Picker } from '../../src/p2p/picker.js';
-import { MIB, fill, fillRuns, land, makePicker, next, only, prove, range, seeded, upTo, wanted } from './pickers.js';
+import {
+  MIB,
+  fill,
+  fillRuns,
+  land,
+  makePicker,
+  next,
+  oneByOne,
+  only,
+  prove,
+  range,
+  seeded,
+  upTo,
+  wanted,
+} from './pickers.js';
 
 describe('p2p/picker', () => {
   it('asks an unproven holder for one block, then for one more with each that comes', () => {
-    const picker = makePicker(100);
+    const picker = makePicker(100, oneByOne);
     picker.offer('a', upTo(100));
     expect(fill(picker, 'a')).to.have.length(1);
     land(picker, 'a', picker.flyingFrom('a')[0]!.first, 5);
@@ -20,12 +34,12 @@ describe('p2p/picker', () => {
   });
 
   it('leaves room for every holder that has something to give', () => {
-    const picker = makePicker(400, { roomBytes: 12 * MIB });
+    const picker = makePicker(400, { ...oneByOne, roomBytes: 12 * MIB });
     for (const id of ['a', 'b', 'c']) picker.offer(id, upTo(300));
     for (let i = 0; i < 20; i += 1) for (const id of ['a', 'b', 'c']) prove(picker, id, 5, 5 * i);
     expect(['a', 'b', 'c'].map((id) => fill(picker, id, 100).length)).to.deep.equal([4, 4, 4]);
     // One who has nothing to give takes none.
-    const other = makePicker(400, { roomBytes: 8 * MIB });
+    const other = makePicker(400, { ...oneByOne, roomBytes: 8 * MIB });
     other.offer('a', upTo(400));
     other.offer('b', []);
     for (let i = 0; i < 20; i += 1) prove(other, 'a', 5, 5 * i);
@@ -40,7 +54,7 @@ describe('p2p/picker', () => {
     expect(fill(picker, 'a', 100)).to.have.length(WINDOW_REQUESTS);
   });
 
-  it('asks for small blocks that stand side by side at once: as many as have been good, and up to 1 MiB', () => {
+  it('asks for small blocks that stand side by side at once: as many as have been good, and up to 4 MiB', () => {
     const picker = makePicker(4_096, { bytesOf: () => MIB / 64, random: () => 0 });
     picker.offer('a', upTo(4_096));
     let now = 0;
@@ -54,8 +68,23 @@ describe('p2p/picker', () => {
       land(picker, 'a', run.first, now + 5);
     }
     expect(counts[0]).to.equal(1);
-    expect(counts.at(-1)).to.equal(64);
-    expect(fillRuns(picker, 'a', now).map(({ count }) => count)).to.deep.equal(Array(8).fill(64));
+    expect(counts.at(-1)).to.equal(256);
+    expect(fillRuns(picker, 'a', now).map(({ count }) => count)).to.deep.equal([256, 256]);
+  });
+
+  it('asks for large blocks together, too, as far as they may be', () => {
+    const picker = makePicker(100, { random: () => 0, runEnd: (block) => (block < 10 ? 10 : 100) });
+    picker.offer('a', upTo(100));
+    const counts: number[] = [];
+    for (let now = 0; now < 60; now += 10) {
+      const run = picker.next('a', now);
+      land(picker, 'a', run?.first ?? 0, now + 10);
+      counts.push(run?.count ?? 0);
+    }
+    expect(counts).to.deep.equal([1, 2, 4, 3, 4, 4]);
+    // No more than there is room for.
+    expect(picker.next('a', 60, 3 * MIB)).to.deep.equal({ first: 18, count: 3 });
+    expect(picker.next('a', 60, MIB)).to.deep.equal({ first: 21, count: 1 });
   });
 
   it('asks a slow holder for little at once, although its blocks are small', () => {
@@ -158,7 +187,7 @@ describe('p2p/picker', () => {
 
   it('asks for runs, and begins them anywhere, so that receivers begin with different parts', () => {
     const firsts = range(40).map((seed) => {
-      const picker = makePicker(1_000, { random: seeded(seed) });
+      const picker = makePicker(1_000, { ...oneByOne, random: seeded(seed) });
       picker.offer('a', upTo(1_000));
       const first = prove(picker, 'a', 1);
       expect(fill(picker, 'a', 1)).to.deep.equal(range(3).map((i) => (first + 1 + i) % 1_000));
@@ -287,8 +316,9 @@ describe('p2p/picker', () => {
         const picker = makePicker(blocks, { random: seeded(seed) });
         const arrived = new Map<number, number>();
         const come = (id: string, block: number, now: number): void => {
+          const { count } = picker.flyingFrom(id).find(({ first }) => first === block) ?? { count: 0 };
           land(picker, id, block, now);
-          arrived.set(block, (arrived.get(block) ?? 0) + 1);
+          for (const each of range(count)) arrived.set(block + each, (arrived.get(block + each) ?? 0) + 1);
         };
         events.forEach(({ kind, holder, block, pick }, i) => {
           const id = `h${holder}`;

@@ -30,6 +30,9 @@ export function wanted(blocks: number, ...named: number[]): BitSet {
   return set;
 }
 
+/** For runs of one block: nothing is asked for with another. */
+export const oneByOne = { runEnd: (block: number): number => block + 1 };
+
 export function makePicker(blocks: number, options: Partial<PickerOptions> = {}): Picker {
   return new Picker({
     blocks,

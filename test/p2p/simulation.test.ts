@@ -4,20 +4,25 @@ import { BitSet } from '../../src/chunks/bits.js';
 import type { BlockRange } from '../../src/chunks/plan.js';
 import { HELD_PUSH_MS } from '../../src/p2p/heldwatch.js';
 import type { Picker } from '../../src/p2p/picker.js';
-import { land, makePicker, next, only, seeded, upTo } from './pickers.js';
+import { fillRuns, land, makePicker, seeded, upTo } from './pickers.js';
 
 const TICK_MS = 50;
 
-/** Something that sends blocks to those who ask, one after another, at a rate of its own. */
+/** Something that sends runs to those who ask, one after another, at a rate of its own. */
 interface Sender {
   readonly id: string;
   /** Milliseconds that a block takes it. */
   readonly blockMs: number;
   /** Who asked for what. */
-  queue: { readonly to: Receiver; readonly block: number }[];
+  queue: Asked[];
+  /** When the first of the queue is there. */
   busyUntil: number;
   /** Blocks that it sent. */
   sent: number;
+}
+interface Asked {
+  readonly to: Receiver;
+  readonly run: BlockRange;
 }
 interface Receiver {
   readonly id: string;
@@ -32,7 +37,12 @@ const sender = (id: string, mibPerSecond: number): Sender => ({
   sent: 0,
 });
 
-/** Plays until every receiver has all; milliseconds. `onArrival` and `onAsk` hear of each block. */
+/** The first of its queue leaves from now on. */
+function begin(from: Sender, now: number): void {
+  from.busyUntil = now + (from.queue[0]?.run.count ?? 0) * from.blockMs;
+}
+
+/** Plays until every receiver has all; milliseconds. `onArrival` and `onAsk` hear of each run. */
 function play(
   receivers: readonly Receiver[],
   senders: readonly Sender[],
@@ -41,8 +51,8 @@ function play(
     onAsk,
     onTick,
   }: {
-    onArrival?: (to: Receiver, block: number) => void;
-    onAsk?: (of: Sender, block: number) => void;
+    onArrival?: (to: Receiver, run: BlockRange) => void;
+    onAsk?: (of: Sender, run: BlockRange) => void;
     onTick?: (now: number) => void;
   } = {},
 ): number {
@@ -57,10 +67,10 @@ function play(
     for (const to of receivers) {
       const fastestFirst = [...senders].sort((a, b) => to.picker.rateOf(b.id) - to.picker.rateOf(a.id));
       for (const from of fastestFirst) {
-        for (let block = next(to.picker, from.id, now); block !== undefined; block = next(to.picker, from.id, now)) {
-          if (from.queue.length === 0) from.busyUntil = now + from.blockMs;
-          from.queue.push({ to, block });
-          onAsk?.(from, block);
+        for (const run of fillRuns(to.picker, from.id, now)) {
+          from.queue.push({ to, run });
+          if (from.queue.length === 1) begin(from, now);
+          onAsk?.(from, run);
         }
       }
     }
@@ -72,14 +82,16 @@ function play(
     now = Math.max(now, busy.busyUntil);
     const served = busy.queue.shift();
     if (served === undefined) continue;
-    busy.sent += 1;
-    busy.busyUntil = now + busy.blockMs;
-    const { to, block } = served;
-    const losers = land(to.picker, busy.id, block, now);
+    const { to, run } = served;
+    busy.sent += run.count;
+    begin(busy, now);
+    const losers = land(to.picker, busy.id, run.first, now);
     if (losers === undefined) continue;
-    onArrival?.(to, block);
+    onArrival?.(to, run);
     for (const loser of senders.filter(({ id }) => losers.includes(id))) {
-      loser.queue = loser.queue.filter((each) => each.to !== to || each.block !== block);
+      const [head] = loser.queue;
+      loser.queue = loser.queue.filter((each) => each.to !== to || each.run.first !== run.first);
+      if (loser.queue[0] !== head) begin(loser, now);
     }
   }
   return now;
@@ -140,13 +152,14 @@ describe('p2p/picker in simulation', () => {
       let news: (() => void)[] = [];
       let toldAt = 0;
       const ms = play(receivers, senders, {
-        onAsk: (of, block) => {
-          if (of !== origin || !given.add(block)) return;
-          news.push(() => receivers.forEach(({ picker }) => picker.given('origin', only(block))));
+        onAsk: (of, run) => {
+          if (of !== origin || given.lacks(run) === undefined) return;
+          given.addRun(run);
+          news.push(() => receivers.forEach(({ picker }) => picker.given('origin', [run])));
         },
-        onArrival: (to, block) => {
+        onArrival: (to, run) => {
           const others = receivers.filter((each) => each !== to);
-          news.push(() => others.forEach(({ picker }) => picker.offer(to.id, only(block))));
+          news.push(() => others.forEach(({ picker }) => picker.offer(to.id, [run])));
         },
         onTick: (now) => {
           if (now - toldAt < HELD_PUSH_MS) return;

@@ -12,7 +12,6 @@ import { ParleyError } from '../../src/protocol/errors.js';
 import { makeHello } from '../../src/protocol/hello.js';
 import type { Digest, Manifest } from '../../src/protocol/values.js';
 import { askBlocks } from '../../src/p2p/fetch.js';
-import type { Came } from '../../src/p2p/fetch.js';
 import { download } from '../../src/p2p/download.js';
 import type { DownloadOptions, DownloadResult } from '../../src/p2p/download.js';
 import type { PeerLink } from '../../src/p2p/link.js';
@@ -230,21 +229,17 @@ export function connectTo(
   return { connection, bytesReceived: () => received };
 }
 
-/** Blocks into a buffer of their size. */
-export function askBlock(
+/** Blocks into a buffer of their size; undefined when something of another length came. */
+export async function askBlock(
   connection: Connection,
   params: { root: Digest; chunk: number; block: number; count?: number },
   into: Buffer,
   signal: AbortSignal,
-): Promise<Came<Buffer>> {
-  return askBlocks(
-    connection,
-    params,
-    into.length,
-    () => into,
-    (bytes) => bytes,
-    signal,
-  );
+): Promise<Buffer | undefined> {
+  const pieces = { bytes: [into.length], into: () => into, take: (bytes: Buffer) => bytes, goesOn: () => true };
+  const { taken, failure } = await askBlocks(connection, params, pieces, signal);
+  if (failure?.kind === 'refused') throw failure.error;
+  return failure === undefined ? taken[0] : undefined;
 }
 
 export interface TestDownload {

@@ -44,12 +44,16 @@ async function startHolder(
     lacks: () => undefined,
     coming: () => [],
     blockDigests: (chunk) => digestsOf(file.plan, file.blockDigests, chunk),
-    read: async (block, target, targetOffset) => {
-      const { offset, length } = blockPlace(file.plan, block);
-      const bytes = Buffer.from(file.bytes.subarray(offset, offset + length));
-      await onRead(block, bytes, (served += 1));
-      target.set(bytes, targetOffset);
-      return length;
+    read: async (first, target, targetOffset, count) => {
+      let read = 0;
+      for (let block = first; block < first + count; block += 1) {
+        const { offset, length } = blockPlace(file.plan, block);
+        const bytes = Buffer.from(file.bytes.subarray(offset, offset + length));
+        await onRead(block, bytes, (served += 1));
+        target.set(bytes, targetOffset + read);
+        read += length;
+      }
+      return read;
     },
   };
   const provider = new Provider({ shares: { find: () => share } });

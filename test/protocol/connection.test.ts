@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Connection } from '../../src/protocol/connection.js';
 import type { ConnectionOptions } from '../../src/protocol/connection.js';
 import { defineCommand } from '../../src/protocol/command.js';
-import type { Handlers } from '../../src/protocol/command.js';
+import type { Handlers, IncomingCall } from '../../src/protocol/command.js';
 import { ParleyError } from '../../src/protocol/errors.js';
 import { FrameDecoder, HEADER_BYTES, encodeFrame } from '../../src/protocol/frame.js';
 import { makeHello } from '../../src/protocol/hello.js';
@@ -37,6 +37,7 @@ const bytes = defineCommand({
   errors: [],
   bytes: 'zeros',
 });
+const manyBytes = defineCommand({ ...bytes, name: 'manyBytes', windowBytes: 3 << 20 });
 const upload = defineCommand({
   name: 'upload',
   place: 'server',
@@ -63,7 +64,20 @@ const note = defineCommand({
   errors: [],
   tellable: true,
 });
-const specs = { echo, count, bytes, upload, wait, note } as const;
+const specs = { echo, count, bytes, manyBytes, upload, wait, note } as const;
+
+async function giveBytes(
+  { total, inPlace }: { total: number; inPlace?: boolean | undefined },
+  call: IncomingCall,
+): Promise<{ total: number }> {
+  for (let sent = 0; sent < total;) {
+    const size = Math.min(1 << 20, total - sent);
+    if (inPlace === true) await call.writeInPlace(Buffer.alloc(HEADER_BYTES + size));
+    else await call.write(Buffer.alloc(size));
+    sent += size;
+  }
+  return { total };
+}
 
 const notes: string[] = [];
 
@@ -79,15 +93,8 @@ const handlers: Handlers<typeof specs, undefined> = {
     return { text };
   },
   count: ({ to }) => ({ items: Array.from({ length: to }, (_, i) => i) }),
-  bytes: async ({ total, inPlace }, _, call) => {
-    for (let sent = 0; sent < total;) {
-      const size = Math.min(1 << 20, total - sent);
-      if (inPlace === true) await call.writeInPlace(Buffer.alloc(HEADER_BYTES + size));
-      else await call.write(Buffer.alloc(size));
-      sent += size;
-    }
-    return { total };
-  },
+  bytes: (params, _, call) => giveBytes(params, call),
+  manyBytes: (params, _, call) => giveBytes(params, call),
   upload: async (_, __, call) => {
     let total = 0;
     for await (const piece of call.body) total += piece.length;
@@ -207,17 +214,46 @@ describe('Connection', () => {
     });
   }
 
-  it('holds the sender back while the receiver does not take bytes', async () => {
-    const [left] = pair();
+  for (const [spec, windowMiB] of [
+    [bytes, 1],
+    [manyBytes, 3],
+  ] as const) {
+    it(`holds the sender back while the receiver does not take bytes: ${windowMiB} MiB`, async () => {
+      const [left] = pair();
+      let taken = 0;
+      let begun = 0;
+      let release: () => void = () => undefined;
+      const gate = new Promise<void>((resolve) => (release = resolve));
+      const call = left.call(
+        spec,
+        { total: 8 << 20 },
+        { into: (length) => ((begun += length), undefined), onBytes: async (b) => ((taken += b.length), gate) },
+      );
+      for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate);
+      expect(taken).to.equal(1 << 20);
+      expect(begun).to.equal(windowMiB << 20);
+      release();
+      await call;
+      expect(taken).to.equal(8 << 20);
+      left.destroy();
+    });
+  }
+
+  it('grants no more than the caller wants', async () => {
+    const [left, right] = pair();
     let taken = 0;
-    let release: () => void = () => undefined;
-    const gate = new Promise<void>((resolve) => (release = resolve));
-    const call = left.call(bytes, { total: 8 << 20 }, { onBytes: async (b) => ((taken += b.length), gate) });
-    for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
-    expect(taken).to.equal(1 << 20);
-    release();
-    await call;
-    expect(taken).to.equal(8 << 20);
+    const abort = new AbortController();
+    const onBytes = (b: Buffer): void => void (taken += b.length);
+    const call = left.call(bytes, { total: 8 << 20 }, { onBytes, wantedBytes: 5 << 19, signal: abort.signal });
+    for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate);
+    // The window that brought it there was granted whole.
+    expect(taken).to.equal(3 << 20);
+    expect(right.servingCalls).to.equal(1);
+    abort.abort();
+    expect((await refusal(call)).code).to.equal('CANCELLED');
+    expect(await left.call(bytes, { total: 5 << 19 }, { onBytes, wantedBytes: 5 << 19 })).to.deep.equal({
+      total: 5 << 19,
+    });
     left.destroy();
   });
 

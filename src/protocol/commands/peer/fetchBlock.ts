@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineCommand } from '../../command.js';
-import { MAX_CHUNKS, MAX_FILE_BYTES } from '../../limits.js';
+import { MAX_CHUNKS, MAX_FILE_BYTES, MAX_REQUEST_BYTES } from '../../limits.js';
 import { chunkIndex, digest } from '../../values.js';
 
 export const fetchBlock = defineCommand({
@@ -18,10 +18,11 @@ export const fetchBlock = defineCommand({
       .max(MAX_CHUNKS)
       .optional()
       .describe(
-        'So many blocks from there on, also of the chunks that follow; together at most 1 MiB. One when absent.',
+        'So many blocks from there on, also of the chunks that follow; together at most 4 MiB. One when absent.',
       ),
   }),
   result: z.object({}),
   errors: ['BAD_REQUEST', 'CHUNK_GONE', 'SERVER_BUSY'],
-  bytes: 'the blocks, one behind another, at most 1 MiB',
+  bytes: 'the blocks, one behind another, at most 4 MiB',
+  windowBytes: MAX_REQUEST_BYTES,
 });
