@@ -8,6 +8,7 @@ import { copyFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Agents, WrittenBefore, alsoNamed, emptied, scratchFolder } from './agents.js';
 import { Bare } from './bare.js';
 import { ROUNDS, median, writeRandom } from './measure.js';
@@ -23,6 +24,11 @@ const FOUR = { file: 'four.bin', chunks: 8 };
 /** Of each agent, in MB. */
 const MAX_PEAK_MB = 150;
 const MAX_CPU_A_GIB = 1.75;
+/**
+ * Milliseconds before a contender writes a new file: some virtual machines take back memory two seconds after it was freed, and whoever came
+ * later, or took longer, would pay for what the one before had freed.
+ */
+const PAUSE_MS = 3_000;
 
 type Contender = 'ours1' | 'bare' | 'curl' | 'ours4' | 'aria2' | 'libtorrent' | 'iperf3';
 type Costs = Partial<Record<Contender, Cost[]>>;
@@ -150,7 +156,10 @@ async function measureFresh(stage: Stage, into: string): Promise<Costs> {
       ...(torrents !== undefined && { libtorrent: () => torrents.fetch(folder) }),
     };
     // Each finds an empty folder: what the one before left is neither there nor being written back.
-    return await inTurn(stage, contenders, () => emptied(folder));
+    return await inTurn(stage, contenders, async () => {
+      await emptied(folder);
+      await sleep(PAUSE_MS);
+    });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -20,6 +20,8 @@ export interface FileIdentity {
 
 /** Reads under way while the loop hashes: two saturate it, the others even out a slow disk; each holds one block of memory. */
 const READ_AHEAD = 4;
+/** Bytes in one call of a write on this thread: a kernel gets memory for a new file as large as the write, and that is dear on some machines. */
+const WRITTEN_AT_ONCE = 64 * 1024;
 /**
  * How old a file's last change must be before its identity counts: file systems stamp changes with a clock that ticks every 1 to
  * 10 ms, and a second change within one tick would leave no trace.
@@ -100,8 +102,9 @@ export async function writeFully(file: Writable, bytes: Uint8Array, position: nu
 
 /** As `writeFully`, on this thread. */
 export function writeFullySync(fd: number, bytes: Uint8Array, position: number): void {
-  let done = 0;
-  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+  for (let done = 0; done < bytes.length;) {
+    done += writeSync(fd, bytes, done, Math.min(WRITTEN_AT_ONCE, bytes.length - done), position + done);
+  }
 }
 
 /**
