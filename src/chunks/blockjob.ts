@@ -75,6 +75,11 @@ export function* goodSpans(
   if (end > begin) yield { begin, end };
 }
 
+/** Bytes of all the blocks of a job. */
+export function bytesOfWork({ lengths }: Pick<BlockWork, 'lengths'>): number {
+  return lengths.reduce((sum, length) => sum + length, 0);
+}
+
 /** A job in parts of at most BLOCK_BYTES bytes, in order. */
 export function piecesOf(work: BlockWork): BlockWork[] {
   const pieces: BlockWork[] = [];
@@ -111,8 +116,7 @@ let room: Buffer | undefined;
 function* blocksInFile(job: BlockJob): Generator<Buffer, void, void> {
   room ??= Buffer.allocUnsafeSlow(BLOCK_BYTES);
   for (const { position, lengths } of piecesOf(job)) {
-    const bytes = lengths.reduce((sum, length) => sum + length, 0);
-    const have = readFullySync(job.fd, room.subarray(0, bytes), position);
+    const have = readFullySync(job.fd, room.subarray(0, bytesOfWork({ lengths })), position);
     yield* blocksIn(room.subarray(0, have), lengths);
   }
 }

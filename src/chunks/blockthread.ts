@@ -1,7 +1,7 @@
 /** A thread for hashing and writing blocks, so that the one with the sockets is free for them; shared by all of this process. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { runBlockJob } from './blockjob.js';
+import { bytesOfWork, runBlockJob } from './blockjob.js';
 import type { BlockJob, BlockJobResult } from './blockjob.js';
 import type { AnswerMessage, JobMessage } from './blockworker.js';
 import { unpackError } from './fserrors.js';
@@ -43,8 +43,7 @@ export class BlockThread {
 
   /** Bytes given to it should be shared memory: others are copied. @throws what the file system refuses */
   run(job: BlockJob): Promise<BlockJobResult> {
-    const bytes = job.lengths.reduce((sum, length) => sum + length, 0);
-    if (bytes < LEAST_BYTES || this.#asked.size >= MAX_WAITING) return runHere(job);
+    if (bytesOfWork(job) < LEAST_BYTES || this.#asked.size >= MAX_WAITING) return runHere(job);
     const worker = this.#started();
     if (worker === undefined) return runHere(job);
     clearTimeout(this.#idle);

@@ -1,5 +1,6 @@
 /** Bytes that are expected in pieces of known lengths, as they come over a link, however they are cut into frames there. */
 import { ParleyError } from '../protocol/errors.js';
+import { isAt } from '../protocol/frame.js';
 
 /** What is expected, and what becomes of it. */
 export interface Pieces<T> {
@@ -108,8 +109,7 @@ export class ArrivingPieces<T> {
   #put(bytes: Buffer): void {
     const { piece, at } = this.#comes;
     const room = this.#roomOf(piece);
-    const isThere = bytes.buffer === room.buffer && bytes.byteOffset === room.byteOffset + at;
-    if (!isThere) bytes.copy(room, at);
+    if (!isAt(bytes, 0, room, at)) bytes.copy(room, at);
     this.#advance(this.#comes, bytes.length);
   }
 

@@ -203,7 +203,7 @@ class Download {
     for (const holder of [...this.#holders.linked].sort((a, b) => rateOf(b) - rateOf(a))) {
       if (now < holder.pausedUntil) continue;
       while (this.#hasRoom && !this.#abort.signal.aborted) {
-        const run = this.#picker.next(holder.user, now, MAX_BYTES_UNDER_WAY - this.#bytesUnderWay);
+        const run = this.#picker.next(holder.user, now, this.#roomBytes);
         if (run === undefined) break;
         const bytes = this.#ledger.bytesOfRun(run);
         this.#bytesUnderWay += bytes;
@@ -222,9 +222,12 @@ class Download {
     });
   }
 
+  get #roomBytes(): number {
+    return MAX_BYTES_UNDER_WAY - this.#bytesUnderWay;
+  }
+
   get #hasRoom(): boolean {
-    const bytes = this.#bytesUnderWay + BLOCK_BYTES;
-    return bytes <= MAX_BYTES_UNDER_WAY && this.#queue.size + this.#queue.pending < MAX_REQUESTS_UNDER_WAY;
+    return this.#roomBytes >= BLOCK_BYTES && this.#queue.size + this.#queue.pending < MAX_REQUESTS_UNDER_WAY;
   }
 
   /** A run of blocks from one holder: asked for, checked, written. Never rejects. */

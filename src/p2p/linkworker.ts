@@ -2,7 +2,7 @@
 import { write as writeCallback } from 'node:fs';
 import { promisify } from 'node:util';
 import { parentPort } from 'node:worker_threads';
-import { checkBlockJob, goodSpans, joinResults, piecesOf } from '../chunks/blockjob.js';
+import { bytesOfWork, checkBlockJob, goodSpans, joinResults, piecesOf } from '../chunks/blockjob.js';
 import type { BlockJobResult, BlockWork } from '../chunks/blockjob.js';
 import { writeFully, writeFullySync } from '../chunks/files.js';
 import type { Writable } from '../chunks/files.js';
@@ -87,7 +87,7 @@ async function take(message: Message<'take'>, signal: AbortSignal): Promise<Take
   const { params, work } = message;
   const works = piecesOf(work);
   const pieces: Pieces<Taken> = {
-    bytes: works.map(({ lengths }) => lengths.reduce((sum, length) => sum + length, 0)),
+    bytes: works.map(bytesOfWork),
     into: takeBuffer,
     take: async (bytes, piece) => checkAndWrite(works[piece] ?? work, bytes),
     goesOn: (taken) => !('unwritable' in taken) && taken.good.every(Boolean),

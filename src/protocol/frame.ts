@@ -161,6 +161,6 @@ export class FrameDecoder {
 }
 
 /** Whether both are the same place in memory. */
-function isAt(bytes: Buffer, at: number, target: Buffer, targetAt: number): boolean {
+export function isAt(bytes: Buffer, at: number, target: Buffer, targetAt: number): boolean {
   return bytes.buffer === target.buffer && bytes.byteOffset + at === target.byteOffset + targetAt;
 }
