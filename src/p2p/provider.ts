@@ -67,7 +67,7 @@ export class Provider {
     perUser: SERVED_AT_ONCE_PER_USER,
     waitingPerUser: WAITING_PER_USER,
   });
-  /** Buffers of a frame with a block that nobody uses now; never more than SERVED_AT_ONCE exist. */
+  /** Buffers of a request that nobody uses now; never more than SERVED_AT_ONCE exist. */
   readonly #buffers: Buffer[] = [];
   readonly #uploads = new Map<string, { user: string; share: Share; meter: RateMeter; lastAt: number }>();
 

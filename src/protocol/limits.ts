@@ -34,7 +34,7 @@ export const MAX_PASSWORD_BYTES = 1024;
 export const MAX_CHUNKS = 65_536;
 /** Bytes of a block, the unit that is requested, verified and resumed. */
 export const BLOCK_BYTES = MAX_DATA_BYTES;
-/** Bytes of blocks in one request, and the credit of its stream: four blocks halve what asking costs, and take a fast link 20 ms. */
+/** Bytes of blocks in one request, and the credit of its stream: four take a tenth less CPU than one at a time, and a fast link 20 ms. */
 export const MAX_REQUEST_BYTES = 4 * BLOCK_BYTES;
 /** Bytes of a file: what a number counts exactly. */
 export const MAX_FILE_BYTES = Number.MAX_SAFE_INTEGER;
