@@ -38,8 +38,9 @@ export async function startAgent(settings: Settings, signal: AbortSignal): Promi
       const { failure } = attempt;
       const connection = await dialAgent(settings.home);
       if (connection !== undefined) {
-        // Of agents that race for a home one wins; ours may be another, about to find that out.
+        // Of agents that race for a home one wins. Ours may be another, and must not wait for its turn.
         const isOurs = attempt.pid === (await agentPid(settings.home));
+        if (!isOurs) attempt.kill();
         return { connection, pid: isOurs ? attempt.pid : undefined };
       }
       if (failure !== undefined) {

@@ -65,9 +65,8 @@ async function invoke(
       return EXIT.done;
     }
     case 'agent':
-      interruption.release(); // The agent ends in its own good order.
       outliveBrokenPipe();
-      return runForegroundAgent(context, invocation.background);
+      return runForegroundAgent(context, invocation.background, interruption);
     case 'shell': {
       const { runShell } = await import('./shell.js');
       return runShell({
@@ -109,12 +108,18 @@ function plainOutput(words: readonly string[]): Output {
 }
 
 /** Started in the background, it waits for the login of the face that started it. */
-async function runForegroundAgent(context: FaceContext, background: boolean): Promise<number> {
+async function runForegroundAgent(
+  context: FaceContext,
+  background: boolean,
+  { release }: Pick<Interruption, 'release'>,
+): Promise<number> {
   const { home, listen, uploadLimit, uploadLimitPerLink, server, fingerprint, verbose } = context.settings;
   const { runAgent } = await import('./agent/run.js');
   const { findCredentials } = await import('./credentials.js');
   const { parseAddress } = await import('./agent/address.js');
   const credentials = background ? undefined : await findCredentials(context);
+  context.signal.throwIfAborted();
+  release(); // The agent ends in its own good order.
   return runAgent({
     home,
     listen: listen === undefined ? undefined : parseAddress(listen),

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { dialAgent } from '../../src/client/dial.js';
+import { agentPid } from '../../src/client/agent/control.js';
 import { Cast } from '../support/cast.js';
 import { Terminal } from './support/terminal.js';
 
@@ -127,23 +127,30 @@ describe('client, with all behind it', function () {
   it('keeps an agent whose words nobody reads any more', async () => {
     const bob = cast.person('bob', 'builder-42');
     await bob.run('logout');
-    // The one before may answer for a moment still.
-    let control = await dialAgent(bob.home);
-    for (; control !== undefined; control = await dialAgent(bob.home)) await control.close();
     const agent = bob.start('agent');
     agent.stderr?.destroy();
-    // A command that comes before it is there would start another.
-    while (control === undefined) {
+    // A command that comes before it is there would start another, and one that is ending may answer for a moment still.
+    while ((await agentPid(bob.home)) !== agent.pid) {
       expect(agent.exitCode).to.equal(null);
       await setTimeout(20);
-      control = await dialAgent(bob.home);
     }
-    await control.close();
     while ((await bob.run('status', '--user', 'bob')).json['user'] !== 'bob') expect(agent.exitCode).to.equal(null);
     expect(agent.exitCode).to.equal(null);
     const ended = once(agent, 'exit');
     agent.kill('SIGTERM');
     expect(await ended).to.deep.equal([143, null]);
+  });
+
+  it('gives the terminal back when it is ended at the password', async () => {
+    const words = ['agent', '--user', 'alice'];
+    const terminal = new Terminal(join(cast.folder, 'ended'), words, { PARLEY_SERVER: cast.address });
+    try {
+      await terminal.shows('password of alice');
+      terminal.kill('SIGTERM');
+      expect(await terminal.ended).to.equal(143);
+    } finally {
+      terminal.close();
+    }
   });
 
   it('does from a script what it does one by one', async () => {

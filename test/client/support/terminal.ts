@@ -169,8 +169,12 @@ export class Terminal {
     await this.#until(() => this.display.lines.at(-1) === line.trimEnd(), line);
   }
 
+  kill(signal: NodeJS.Signals): void {
+    this.#pty.kill(signal);
+  }
+
   close(): void {
-    if (!this.#isOver) this.#pty.kill('SIGKILL');
+    if (!this.#isOver) this.kill('SIGKILL');
   }
 
   /** Waits until this is so; `what` says it in an error. */
