@@ -7,12 +7,11 @@ import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { Digest } from '../../protocol/values.js';
 import { partShare } from '../../p2p/share.js';
 import type { Share, Shares } from '../../p2p/share.js';
-import { Announcer, statementOf } from './announcer.js';
-import type { Statement } from './announcer.js';
+import { Announcer } from './announcer.js';
 import type { FaceEvents } from './faceevents.js';
-import { JoinedShare, closeHolding, isPartial } from './holding.js';
-import { countBits } from './bitmaps.js';
+import { closeHolding } from './holding.js';
 import type { WholeFile, Holding, PartHolding, WholeHolding } from './holding.js';
+import { Holdings } from './holdings.js';
 import type { Log } from './log.js';
 import { fetchManifest } from './manifests.js';
 import type { Session } from './session.js';
@@ -39,8 +38,7 @@ export class Library implements Shares {
   readonly #options: LibraryOptions;
   readonly #stores: ShareStores;
   readonly #announcer: Announcer;
-  /** By path. */
-  readonly #holdings = new Map<string, Holding>();
+  readonly #holdings = new Holdings();
   readonly #stopped = new AbortController();
   /** Whose library it is; undefined before `start`. */
   #account: string | undefined;
@@ -53,8 +51,8 @@ export class Library implements Shares {
     this.#announcer = new Announcer({
       clock: options.clock,
       session: options.session,
-      statement: (file) => this.#statement(file),
-      about: (file) => this.#about(file),
+      statement: (file) => this.#holdings.statement(file),
+      about: (file) => this.#holdings.about(file),
       onRefused: (file, error) => void this.#onRefused(file, error),
     });
   }
@@ -65,19 +63,12 @@ export class Library implements Shares {
   }
 
   find(root: Digest): Share | undefined {
-    const shares = (): Share[] => this.#usable((record) => record.root === root).map(({ share }) => share);
-    const [first] = shares();
-    return first === undefined ? undefined : new JoinedShare(first.file, first.plan, shares);
+    return this.#holdings.find(root);
   }
 
   /** What is held of each file. */
-  held(): { file: string; held: number; chunks: number }[] {
-    const files = new Map<string, ShareRecord>();
-    for (const { record } of this.#usable()) files.set(record.file, record);
-    return [...files.values()].map(({ file, root, chunks }) => {
-      const share = this.find(root);
-      return { file, held: share === undefined ? 0 : countBits(share.heldChunks()), chunks };
-    });
+  held(): ReturnType<Holdings['counts']> {
+    return this.#holdings.counts();
   }
 
   /** At each beginning of a session: finds again what is not known yet, and announces everything. Never rejects. */
@@ -140,7 +131,7 @@ export class Library implements Shares {
 
   /** Lets go of a part of which nothing is offered; its files stay for the next download. */
   async dropPart(holding: PartHolding): Promise<void> {
-    if (this.#holdings.get(holding.record.path) === holding) this.#holdings.delete(holding.record.path);
+    this.#holdings.remove(holding);
     await this.#options.index.remove(holding.record);
     await this.#forgetDigests(holding.record.root);
     await holding.part.close();
@@ -163,7 +154,7 @@ export class Library implements Shares {
 
   /** Offers a file no more; what is on disk stays. */
   async removeFile(file: string): Promise<void> {
-    for (const holding of [...this.#holdings.values()]) {
+    for (const holding of this.#holdings.all) {
       if (holding.record.file === file && !(holding.kind === 'part' && holding.busy)) await this.#forget(holding);
     }
   }
@@ -176,7 +167,7 @@ export class Library implements Shares {
 
   /** Looks at every shared file once. */
   async sweep(): Promise<void> {
-    for (const holding of [...this.#holdings.values()]) {
+    for (const holding of this.#holdings.all) {
       if (holding.kind !== 'whole' || !holding.share.usable) continue;
       if (!(await looksTheSame(holding.record))) await this.#recheck(holding);
     }
@@ -187,15 +178,14 @@ export class Library implements Shares {
     this.#cancelSweep();
     this.#stopped.abort();
     await this.#started;
-    await Promise.all([...this.#holdings.values()].map(closeHolding));
-    this.#holdings.clear();
+    await this.#holdings.close();
     await this.#options.index.close();
   }
 
   async #begin(account: string, first: boolean): Promise<void> {
     for (const record of this.#options.index.all(account)) {
       if (this.#stopped.signal.aborted) return;
-      if (this.#holdings.has(record.path)) continue;
+      if (this.#holdings.get(record.path) !== undefined) continue;
       try {
         if (record.state.kind === 'part') await this.#refindPart(record);
         else if (first) await this.#refindWhole(record as WholeRecord);
@@ -208,7 +198,7 @@ export class Library implements Shares {
   }
 
   async #announceAll(): Promise<void> {
-    const files = new Set([...this.#holdings.values()].map(({ record }) => record.file));
+    const files = new Set(this.#holdings.all.map(({ record }) => record.file));
     await eachOf(files, ANNOUNCED_AT_ONCE, (file) => this.#announcer.tell(file));
   }
 
@@ -234,13 +224,13 @@ export class Library implements Shares {
   #holdWhole(record: WholeRecord): void {
     const share: WholeShare = wholeShare(record, this.#stores, this.#options.clock, () => this.#recheck(holding));
     const holding: WholeHolding = { kind: 'whole', record, share };
-    this.#holdings.set(record.path, holding);
+    this.#holdings.put(holding);
   }
 
   #holdPart(record: ShareRecord, part: Part): PartHolding {
     const share = partShare(record.file, part, () => holding.coming());
     const holding: PartHolding = { kind: 'part', record, part, share, busy: false, coming: () => [] };
-    this.#holdings.set(record.path, holding);
+    this.#holdings.put(holding);
     return holding;
   }
 
@@ -251,7 +241,7 @@ export class Library implements Shares {
       const found = await stillThere(record, this.#stores, this.#stopped.signal);
       if (this.#holdings.get(record.path) !== holding) return;
       if (found === undefined) {
-        this.#holdings.delete(record.path);
+        this.#holdings.remove(holding);
         await this.#withdraw(record);
       } else {
         await this.#options.index.put(found);
@@ -276,7 +266,7 @@ export class Library implements Shares {
   }
 
   async #forget(holding: Holding): Promise<void> {
-    this.#holdings.delete(holding.record.path);
+    this.#holdings.remove(holding);
     await closeHolding(holding);
     await this.#options.index.remove(holding.record);
     await this.#forgetDigests(holding.record.root);
@@ -292,32 +282,12 @@ export class Library implements Shares {
     const { session, log } = this.#options;
     try {
       const { manifest } = await fetchManifest(session, file, this.#stopped.signal);
-      const others = this.#usable((record) => record.file === file && record.root !== manifest.root);
+      const others = this.#holdings.usable((record) => record.file === file && record.root !== manifest.root);
       for (const holding of others) await this.#forget(holding);
     } catch (thrown) {
       if (toParleyError(thrown).code === 'FILE_NOT_REGISTERED') await this.removeFile(file).catch(() => undefined);
     }
     log.info({ file, code: error.code }, 'the server does not take what is held of a file');
-  }
-
-  #statement(file: string): Statement | undefined {
-    const [first] = this.#usable((record) => record.file === file);
-    if (first === undefined) return undefined;
-    const { root, chunks } = first.record;
-    const held = this.find(root)?.heldChunks() ?? Buffer.alloc(0);
-    return statementOf(root, chunks, held, this.#about(file)?.partial === true);
-  }
-
-  #about(file: string): Omit<Statement, 'chunks'> | undefined {
-    const holdings = this.#usable((record) => record.file === file);
-    const [first] = holdings;
-    return first && { root: first.record.root, ...(holdings.some(isPartial) && { partial: true }) };
-  }
-
-  #usable(fits: (record: ShareRecord) => boolean = () => true): Holding[] {
-    return [...this.#holdings.values()].filter(
-      (holding) => fits(holding.record) && (holding.kind === 'part' || holding.share.usable),
-    );
   }
 
   #describe(
