@@ -63,7 +63,7 @@ export function isFull({ speed, onTheWire, wireBytes }: PickedHolder, windowByte
   return wireBytes >= windowBytes || onTheWire.size >= speed.windowRequests;
 }
 
-export function hasAll({ has }: PickedHolder, { first, count }: BlockRange): boolean {
+function hasAll({ has }: PickedHolder, { first, count }: BlockRange): boolean {
   for (let block = first; block < first + count; block += 1) if (!has.has(block)) return false;
   return true;
 }
@@ -79,12 +79,46 @@ export function land(holder: PickedHolder | undefined, flight: Flight): void {
   if (holder.onTheWire.delete(flight)) holder.wireBytes -= flight.bytes;
 }
 
-/** A block that is late already is taken to need as long again as it has taken so far. */
-export function worthOvertaking(
-  { speed }: PickedHolder,
-  otherTypicalMs: number | undefined,
-  elapsedMs: number,
+/** Whether much faster holders of this block, who are busy sending, will have sent all that is missing before this one sends it. */
+export function isBetterElsewhere(
+  { speed: { typicalMs } }: PickedHolder,
+  block: number,
+  missingBytes: number,
+  all: Iterable<PickedHolder>,
 ): boolean {
+  if (typicalMs === undefined) return false;
+  let rate = 0;
+  for (const { has, onTheWire, speed } of all) {
+    const isFaster = OVERTAKE_GAIN * (speed.typicalMs ?? Infinity) < typicalMs;
+    if (isFaster && onTheWire.size > 0 && has.has(block)) rate += speed.rate;
+  }
+  return missingBytes < rate * typicalMs;
+}
+
+/**
+ * The end game, and the rescue from a slow holder: when nothing is free for this holder, the run that has been under way longest from one
+ * other holder, if this one should have it much sooner. `flights` are in the order in which they were asked for.
+ */
+export function flightToOvertake(
+  holder: PickedHolder,
+  flights: Iterable<Flight>,
+  all: ReadonlyMap<string, PickedHolder>,
+  roomBytes: number,
+  now: number,
+): Flight | undefined {
+  for (const flight of flights) {
+    if (flight.bytes > roomBytes) continue;
+    const [other, ...more] = flight.asked;
+    if (other === undefined || more.length > 0 || other[0] === holder.id) continue;
+    if (!hasAll(holder, flight)) continue;
+    const slow = all.get(other[0]);
+    if (worthOvertaking(holder, slow?.speed.typicalMs, now - other[1])) return flight;
+  }
+  return undefined;
+}
+
+/** A block that is late already is taken to need as long again as it has taken so far. */
+function worthOvertaking({ speed }: PickedHolder, otherTypicalMs: number | undefined, elapsedMs: number): boolean {
   if (speed.typicalMs === undefined || elapsedMs < OVERTAKE_AFTER_MS) return false;
   const typical = otherTypicalMs ?? 0;
   const leftMs = elapsedMs < typical ? typical - elapsedMs : elapsedMs;

@@ -11,7 +11,7 @@ import { BitSet, mergeRuns } from '../chunks/bits.js';
 import type { BlockRange } from '../chunks/plan.js';
 import { MAX_REQUEST_BYTES } from '../protocol/limits.js';
 import { LEAST_REQUESTS } from './linkspeed.js';
-import { OVERTAKE_GAIN, hasAll, isFull, land, newHolder, patienceWith, worthOvertaking } from './pickedholder.js';
+import { flightToOvertake, isBetterElsewhere, isFull, land, newHolder, patienceWith } from './pickedholder.js';
 import type { Flight, PickedHolder } from './pickedholder.js';
 import { Rarity } from './rarity.js';
 
@@ -132,7 +132,9 @@ export class Picker {
     const windowBytes = Math.min(holder.speed.windowBytes, this.#shareOf(holder));
     if (isFull(holder, windowBytes)) return undefined;
     const mostBytes = Math.min(MAX_REQUEST_BYTES, windowBytes / LEAST_REQUESTS, roomBytes);
-    const flight = this.#freeRun(holder, mostBytes, now) ?? this.#runToOvertake(holder, roomBytes, now);
+    const flight =
+      this.#freeRun(holder, mostBytes, now) ??
+      flightToOvertake(holder, this.#flights.values(), this.#holders, roomBytes, now);
     if (flight === undefined) return undefined;
     flight.asked.set(id, now);
     holder.flights.add(flight);
@@ -233,15 +235,8 @@ export class Picker {
     return undefined;
   }
 
-  /** Whether much faster holders of this block, who are busy sending, will have sent all that is missing before this one sends it. */
-  #isBetterElsewhere({ speed: { typicalMs } }: PickedHolder, block: number): boolean {
-    if (typicalMs === undefined) return false;
-    let rate = 0;
-    for (const { has, onTheWire, speed } of this.#holders.values()) {
-      const isFaster = OVERTAKE_GAIN * (speed.typicalMs ?? Infinity) < typicalMs;
-      if (isFaster && onTheWire.size > 0 && has.has(block)) rate += speed.rate;
-    }
-    return this.#missing.count * this.#options.bytesOf(block) < rate * typicalMs;
+  #isBetterElsewhere(holder: PickedHolder, block: number): boolean {
+    return isBetterElsewhere(holder, block, this.#missing.count * this.#options.bytesOf(block), this.#holders.values());
   }
 
   /** Whether a holder's run goes on at this block. */
@@ -280,22 +275,6 @@ export class Picker {
     const flight: Flight = { first, count, bytes, asked: new Map() };
     this.#flights.set(first, flight);
     return flight;
-  }
-
-  /**
-   * The end game, and the rescue from a slow holder: when nothing is free for this holder, the run that has been under
-   * way longest from one other holder, if this one should have it much sooner.
-   */
-  #runToOvertake(holder: PickedHolder, roomBytes: number, now: number): Flight | undefined {
-    for (const flight of this.#flights.values()) {
-      if (flight.bytes > roomBytes) continue;
-      const [other, ...more] = flight.asked;
-      if (other === undefined || more.length > 0 || other[0] === holder.id) continue;
-      if (!hasAll(holder, flight)) continue;
-      const slow = this.#holders.get(other[0]);
-      if (worthOvertaking(holder, slow?.speed.typicalMs, now - other[1])) return flight;
-    }
-    return undefined;
   }
 
   /** From a holder that is asked for nothing any more: what nobody else is asked for is there now. */
