@@ -93,6 +93,7 @@ class Download {
       jobs: options.jobs ?? DEFAULT_JOBS,
       connect: options.connect,
       signal,
+      onLinking: ({ user, held }) => this.#picker.expect(user, held.runs()),
       onLinked: (holder) => this.#finding.watch(holder),
       onLost: (holder) => {
         this.#picker.remove(holder.user);

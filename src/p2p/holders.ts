@@ -61,8 +61,10 @@ export interface HoldersOptions {
   readonly jobs: number;
   readonly connect: (user: string, signal: AbortSignal) => Promise<HolderLink>;
   readonly signal: AbortSignal;
+  /** It is being linked to; until it tells itself, it has what it is said to have. */
+  readonly onLinking: (holder: Holder) => void;
   readonly onLinked: (holder: Holder) => void;
-  /** The holder is no longer linked; what it was asked for will not come. */
+  /** The holder is no longer linked, nor being linked to; what it was asked for will not come. */
   readonly onLost: (holder: Holder) => void;
 }
 
@@ -225,6 +227,7 @@ export class Holders {
 
   async #link(holder: Holder): Promise<void> {
     holder.state = { kind: 'linking' };
+    this.#options.onLinking(holder);
     const link = await this.#options.connect(holder.user, this.#options.signal);
     if (this.#options.signal.aborted) {
       link.connection.destroy();
@@ -244,9 +247,9 @@ export class Holders {
   #unlink(holder: Holder, state: State): void {
     const before = holder.state;
     holder.state = state;
-    if (before.kind !== 'linked') return;
+    if (before.kind !== 'linked' && before.kind !== 'linking') return;
     for (const request of holder.requests.values()) request.abort();
-    before.link.connection.destroy();
+    if (before.kind === 'linked') before.link.connection.destroy();
     this.#options.onLost(holder);
   }
 }

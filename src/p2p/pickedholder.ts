@@ -18,6 +18,8 @@ export interface Flight extends BlockRange {
 }
 export interface PickedHolder {
   readonly id: string;
+  /** It can be asked; before that it is only said what it has. */
+  isLinked: boolean;
   readonly has: BitSet;
   /** What it has given to others, or to us. */
   readonly given: BitSet;
@@ -42,6 +44,7 @@ export interface PickedHolder {
 export function newHolder(id: string, blocks: number): PickedHolder {
   return {
     id,
+    isLinked: false,
     has: new BitSet(blocks),
     given: new BitSet(blocks),
     coming: [],

@@ -76,9 +76,19 @@ export class Picker {
     return this.#holders.get(id)?.speed.rate ?? 0;
   }
 
+  /** Somebody is being linked to, and said to have these: they are less rare, and nothing is asked for there until it is offered. */
+  expect(id: string, runs: Iterable<BlockRange>): void {
+    this.#add(this.#holderOf(id), runs);
+  }
+
   /** Adds a holder, or more blocks to one that is known. */
   offer(id: string, runs: Iterable<BlockRange>): void {
     const holder = this.#holderOf(id);
+    holder.isLinked = true;
+    this.#add(holder, runs);
+  }
+
+  #add(holder: PickedHolder, runs: Iterable<BlockRange>): void {
     for (const { first, count } of runs) {
       for (let block = first; block < first + count; block += 1) {
         if (!holder.has.add(block) || !this.#missing.has(block)) continue;
@@ -128,7 +138,7 @@ export class Picker {
    */
   next(id: string, now: number, roomBytes = Infinity): BlockRange | undefined {
     const holder = this.#holders.get(id);
-    if (holder === undefined) return undefined;
+    if (holder?.isLinked !== true) return undefined;
     const windowBytes = Math.min(holder.speed.windowBytes, this.#shareOf(holder));
     if (isFull(holder, windowBytes)) return undefined;
     const mostBytes = Math.min(MAX_REQUEST_BYTES, windowBytes / LEAST_REQUESTS, roomBytes);
@@ -185,8 +195,11 @@ export class Picker {
 
   /** Whether somebody else has all the blocks that were asked of this holder. */
   isReplaceable(id: string): boolean {
+    const others = [...this.#holders.values()].filter((other) => other.id !== id && other.isLinked);
     return this.flyingFrom(id).every(({ first, count }) => {
-      for (let block = first; block < first + count; block += 1) if (this.#rarity.holdersOf(block) <= 1) return false;
+      for (let block = first; block < first + count; block += 1) {
+        if (!others.some(({ has }) => has.has(block))) return false;
+      }
       return true;
     });
   }
@@ -200,7 +213,9 @@ export class Picker {
   /** Bytes of the room that one holder may take: fast ones would leave nothing to the others. */
   #shareOf({ id }: PickedHolder): number {
     let giving = 1;
-    for (const other of this.#holders.values()) if (other.id !== id && !other.idle && other.has.count > 0) giving += 1;
+    for (const other of this.#holders.values()) {
+      if (other.id !== id && other.isLinked && !other.idle && other.has.count > 0) giving += 1;
+    }
     return this.#options.roomBytes / giving;
   }
 

@@ -104,6 +104,31 @@ describe('p2p/download', () => {
     expect(sources.map(({ bytes }) => bytes)).to.deep.equal([20_000, 10_000, 10_000]);
   });
 
+  it('asks whoever is linked to first for what the others are not said to have', async () => {
+    const file = makeFile(8 * MIB, 8);
+    const isAsked = deferred<number>();
+    const holders = [
+      holder('slow', range(8), { beforeRead: (block) => isAsked.resolve(block) }),
+      holder(
+        'fast',
+        range(8).filter((chunk) => chunk !== 5),
+      ),
+    ];
+    const { part, result } = downloadFrom(file, holders, {
+      random: () => 0,
+      connect: async (user) => {
+        if (user === 'fast') await isAsked.promise;
+        return connectTo(
+          file,
+          holders.find((each) => each.user === user)!,
+        );
+      },
+    });
+    expect(await isAsked.promise).to.equal(5);
+    await result;
+    expect(part.bytes.equals(file.bytes)).to.equal(true);
+  });
+
   it('asks no more holders at once than it may, and still gets what only others have', async () => {
     const file = makeFile(40_000, 4);
     const links: Pick<PeerLink, 'connection' | 'bytesReceived'>[] = [];

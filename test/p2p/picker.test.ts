@@ -176,6 +176,25 @@ describe('p2p/picker', () => {
     expect(fill(picker, 'a', 5_000)).to.have.length(LEAST_REQUESTS);
   });
 
+  it('takes first what those who are being linked to are not said to have', () => {
+    const picker = makePicker(100, { ...oneByOne, random: () => 0 });
+    picker.expect('b', upTo(90));
+    picker.offer('a', upTo(100));
+    expect(picker.next('b', 0)).to.equal(undefined);
+    expect(picker.next('a', 0)).to.deep.equal({ first: 90, count: 1 });
+    // Nobody can be asked instead yet, and all of the room is this one's.
+    expect(picker.isReplaceable('a')).to.equal(false);
+    picker.offer('b', only(90));
+    expect(picker.isReplaceable('a')).to.equal(true);
+    land(picker, 'a', 90, 5);
+    // Gone before it was linked to: all is as rare.
+    picker.remove('b');
+    expect(picker.next('a', 5)).to.deep.equal({ first: 91, count: 1 });
+    picker.failed('a', 91);
+    picker.expect('c', upTo(100));
+    expect(picker.next('a', 5)).to.deep.equal({ first: 91, count: 1 });
+  });
+
   it('takes the rarest block first', () => {
     const picker = makePicker(3);
     picker.offer('a', upTo(3));
