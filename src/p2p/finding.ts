@@ -91,7 +91,7 @@ export class Finding {
       .catch((thrown: unknown) => {
         const error = toParleyError(thrown);
         if (!isStill() || error.code === 'CANCELLED') return;
-        if (error.code === 'CHUNK_GONE') holders.take(holder, [], true);
+        if (error.code === 'CHUNK_GONE') this.#take(holder, NOTHING_HELD);
         else holders.fail(holder, error);
       })
       .finally(heard)
@@ -117,6 +117,9 @@ export class Finding {
     onNews();
   }
 }
+
+/** From somebody who has nothing of the file, or not any more. */
+const NOTHING_HELD: HeldNews = { type: 'held', anew: true, blocks: [], given: [] };
 
 function* blocksOf(plan: Plan, chunks: BitSet): Generator<BlockRange, void, void> {
   if (plan.blocks > 0) for (const run of chunks.runs()) yield blocksOfChunks(plan, run);
