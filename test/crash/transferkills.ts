@@ -44,8 +44,11 @@ export interface TransferTally {
 
 export interface TransferKillOptions {
   readonly kills: number;
+  /** Ends before so many kills, with a file, when this is so. */
+  readonly isEnough?: (tally: TransferTally) => boolean;
   readonly chance: Chance;
   readonly sizeMib?: readonly [number, number];
+  readonly chunks?: readonly [number, ...number[]];
   readonly onKill?: (tally: TransferTally) => void;
   /** Does something to what the fetcher left when it was killed. */
   readonly damage?: (part: string) => Promise<void>;
@@ -106,7 +109,8 @@ class Run {
 
   async all(): Promise<void> {
     await this.#agent('fetcher');
-    while (killsOf(this.tally) < this.#options.kills) await this.#transfer();
+    const { kills, isEnough = () => false } = this.#options;
+    while (killsOf(this.tally) < kills && !isEnough(this.tally)) await this.#transfer();
   }
 
   async end(): Promise<void> {
@@ -129,10 +133,10 @@ class Run {
   }
 
   async #offer(): Promise<Round> {
-    const { chance, sizeMib = [4, 200] } = this.#options;
+    const { chance, sizeMib = [4, 200], chunks: counts = CHUNKS } = this.#options;
     const file = `f${this.tally.files}.bin`;
     const bytes = randomFillSync(Buffer.allocUnsafe(Math.floor(chance.between(...sizeMib) * MIB)));
-    const chunks = chance.pick(CHUNKS);
+    const chunks = chance.pick(counts);
     const path = join(this.#house.folder, file);
     await writeFile(path, bytes);
     await (await this.#agent('seeder')).face.call(agentCommands.register, { path, chunks });
