@@ -1,4 +1,4 @@
-/** What Node can do at most over one TLS link, as a contender: two processes that do nothing else. */
+/** What Node can do at most over TLS links, as a contender: processes that do nothing else. */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,36 +10,37 @@ import type { Cost } from './rows.js';
 const END = fileURLToPath(new URL('bare-end.js', import.meta.url));
 
 export class Bare {
-  readonly #serving: ChildProcess;
+  readonly #serving: readonly ChildProcess[];
   readonly #fetching: ChildProcess;
-  readonly #port: number;
+  readonly #ports: readonly number[];
 
-  private constructor(serving: ChildProcess, fetching: ChildProcess, port: number) {
+  private constructor(serving: readonly ChildProcess[], fetching: ChildProcess, ports: readonly number[]) {
     this.#serving = serving;
     this.#fetching = fetching;
-    this.#port = port;
+    this.#ports = ports;
   }
 
-  /** Two ends that run from now on: what is compiled once stays compiled, as in agents. */
-  static async start(path: string): Promise<Bare> {
-    const serving = fork(END, ['serve', path]);
+  /** Ends that run from now on, so many that serve: what is compiled once stays compiled, as in agents. */
+  static async start(path: string, links: number): Promise<Bare> {
+    const serving = Array.from({ length: links }, () => fork(END, ['serve', path]));
     const fetching = fork(END, ['fetch']);
-    const [[port]] = (await Promise.all([once(serving, 'message'), once(fetching, 'message')])) as [[number], unknown];
-    return new Bare(serving, fetching, port);
+    const portOf = async (end: ChildProcess): Promise<number> => ((await once(end, 'message')) as [number])[0];
+    const [ports] = await Promise.all([Promise.all(serving.map(portOf)), once(fetching, 'message')]);
+    return new Bare(serving, fetching, ports);
   }
 
-  /** The file once more over a link of its own, onto a file that is there. */
+  /** The file once more, over links of its own. */
   fetch(target: string, mebibytes: number): Promise<Cost> {
-    const pids = [this.#serving, this.#fetching].map(({ pid = 0 }) => pid);
+    const pids = [...this.#serving, this.#fetching].map(({ pid = 0 }) => pid);
     return costOf(pids, async () => {
       const done = once(this.#fetching, 'message');
-      this.#fetching.send({ port: this.#port, target, mebibytes } satisfies BareOrder);
+      this.#fetching.send({ ports: this.#ports, target, mebibytes } satisfies BareOrder);
       await done;
     });
   }
 
   async close(): Promise<void> {
-    const ends = [this.#serving, this.#fetching];
+    const ends = [...this.#serving, this.#fetching];
     const exits = ends.map((end) => once(end, 'exit'));
     for (const end of ends) end.disconnect();
     await Promise.all(exits);

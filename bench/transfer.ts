@@ -30,7 +30,7 @@ const MAX_CPU_A_GIB = 1.75;
  */
 const PAUSE_MS = 3_000;
 
-type Contender = 'ours1' | 'bare' | 'curl' | 'ours4' | 'aria2' | 'libtorrent' | 'iperf3';
+type Contender = 'ours1' | 'bare1' | 'curl' | 'ours4' | 'bare4' | 'aria2' | 'libtorrent' | 'iperf3';
 type Costs = Partial<Record<Contender, Cost[]>>;
 
 interface Stage {
@@ -39,7 +39,8 @@ interface Stage {
   readonly agents: Agents;
   readonly nginx: Nginx | undefined;
   readonly torrents: Torrents | undefined;
-  readonly bare: Bare;
+  readonly bare1: Bare;
+  readonly bare4: Bare;
   readonly hasAria2: boolean;
   readonly hasCurl: boolean;
   readonly hasIperf3: boolean;
@@ -76,7 +77,8 @@ export async function benchTransfer({
       agents,
       nginx: versions.nginx === undefined ? undefined : owned(await Nginx.start(folder, scratch)),
       torrents: versions.libtorrent === undefined ? undefined : owned(await Torrents.start(path, scratch, HOLDERS)),
-      bare: owned(await Bare.start(path)),
+      bare1: owned(await Bare.start(path, 1)),
+      bare4: owned(await Bare.start(path, HOLDERS)),
       hasAria2: versions.aria2 !== undefined,
       hasCurl: versions.curl !== undefined,
       hasIperf3: versions.iperf3 !== undefined,
@@ -94,41 +96,21 @@ async function measureAll(stage: Stage): Promise<readonly Row[]> {
   const gib = stage.mebibytes / 1024;
   const shm = existsSync('/dev/shm') ? '/dev/shm' : undefined;
   const rows: Row[] = [];
-  const against = (where: string, costs: Costs, goals: boolean): void => {
-    const compare = (what: string, goal: number | undefined, ours: Contender, peer: Contender): void => {
+  const add = (where: string, costs: Costs, comparisons: readonly Comparison[]): void => {
+    for (const { what, goal, ours, peer } of comparisons) {
       const theirs = costs[peer] ?? 'not installed';
       rows.push(ratioRow(`${what}, ${where}`, goal, costs[ours] ?? [], theirs, gib));
-    };
-    compare('1 holder against curl from nginx over HTTPS', goals ? 1 : undefined, 'ours1', 'curl');
-    if (where === BEFORE) return;
-    compare('4 holders against aria2c -x4 with SHA-256 over HTTPS', goals ? 2.5 : undefined, 'ours4', 'aria2');
-    compare(
-      '4 holders against libtorrent with 4 seeders, not encrypted',
-      goals ? 2.5 : undefined,
-      'ours4',
-      'libtorrent',
-    );
+    }
   };
   for (const [where, into] of [
     ['fresh files on disk', tmpdir()],
     ['fresh files on tmpfs', shm],
   ] as const) {
     if (into === undefined) continue;
-    against(where, await measureFresh(stage, into), true);
+    add(where, await measureFresh(stage, into), FRESH_COMPARISONS);
   }
   const before = await measureWrittenBefore(stage, shm ?? tmpdir());
-  against(BEFORE, before, true);
-  for (const [holders, ours] of [
-    [1, before.ours1],
-    [4, before.ours4],
-  ] as const) {
-    const what = `${holders} ${holders === 1 ? 'holder' : 'holders'} against iperf3, ${BEFORE}`;
-    rows.push(ratioRow(what, 0.4, ours ?? [], before.iperf3 ?? 'not installed', gib));
-  }
-  for (const peer of ['curl', 'iperf3'] as const) {
-    const what = `for comparison, a bare Node program (TLS, BLAKE3, one write), 1 link, against ${peer}, ${BEFORE}`;
-    rows.push(ratioRow(what, undefined, before.bare ?? [], before[peer] ?? 'not installed', gib));
-  }
+  add(BEFORE, before, COMPARISONS);
   const cpu = median((before.ours1 ?? []).map(({ cpuSeconds }) => cpuSeconds / gib));
   rows.push(atMostRow(`CPU a GiB of both ends, 1 holder, ${BEFORE}`, cpu, MAX_CPU_A_GIB, ' s'));
   const { downloader, holder } = stage.peaks;
@@ -143,15 +125,45 @@ async function measureAll(stage: Stage): Promise<readonly Row[]> {
 
 const BEFORE = 'onto a file on tmpfs that was written before';
 
+interface Comparison {
+  readonly what: string;
+  /** At least so many times as fast. */
+  readonly goal?: number;
+  readonly ours: Contender;
+  readonly peer: Contender;
+}
+
+const BARE = 'for comparison, a bare Node program (TLS, BLAKE3, one write)';
+const AGAINST_CURL: readonly Comparison[] = [
+  { what: '1 holder against curl from nginx over HTTPS', goal: 1, ours: 'ours1', peer: 'curl' },
+  { what: `${BARE}, 1 link, against curl`, ours: 'bare1', peer: 'curl' },
+];
+const FRESH_COMPARISONS: readonly Comparison[] = [
+  ...AGAINST_CURL,
+  { what: '4 holders against aria2c -x4 with SHA-256 over HTTPS', goal: 2.5, ours: 'ours4', peer: 'aria2' },
+  { what: `${BARE}, 4 links in 2 threads, against aria2c`, ours: 'bare4', peer: 'aria2' },
+  { what: '4 holders against libtorrent with 4 seeders, not encrypted', goal: 2.5, ours: 'ours4', peer: 'libtorrent' },
+  { what: `${BARE}, 4 links in 2 threads, against libtorrent`, ours: 'bare4', peer: 'libtorrent' },
+];
+const COMPARISONS: readonly Comparison[] = [
+  ...AGAINST_CURL,
+  { what: '1 holder against iperf3', goal: 0.4, ours: 'ours1', peer: 'iperf3' },
+  { what: `${BARE}, 1 link, against iperf3`, ours: 'bare1', peer: 'iperf3' },
+  { what: '4 holders against iperf3', goal: 0.4, ours: 'ours4', peer: 'iperf3' },
+  { what: `${BARE}, 4 links in 2 threads, against iperf3`, ours: 'bare4', peer: 'iperf3' },
+];
+
 async function measureFresh(stage: Stage, into: string): Promise<Costs> {
   const folder = await scratchFolder(into);
-  const { nginx, torrents, hasAria2, hasCurl } = stage;
+  const { nginx, torrents, hasAria2, hasCurl, mebibytes } = stage;
   const target = join(folder, 'fetched');
   try {
     const contenders: Partial<Record<Contender, () => Promise<Cost>>> = {
       ours1: () => ours(stage, 'ours1', target),
+      bare1: () => stage.bare1.fetch(target, mebibytes),
       ...(nginx !== undefined && hasCurl && { curl: () => nginx.curl(ONE.file, target, false) }),
       ours4: () => ours(stage, 'ours4', target),
+      bare4: () => stage.bare4.fetch(target, mebibytes),
       ...(nginx !== undefined && hasAria2 && { aria2: () => nginx.aria2(ONE.file, target, stage.sha256) }),
       ...(torrents !== undefined && { libtorrent: () => torrents.fetch(folder) }),
     };
@@ -185,9 +197,10 @@ async function measureWrittenBefore(stage: Stage, into: string): Promise<Costs> 
     };
     return await inTurn(stage, {
       ours1: () => onto('ours1'),
-      bare: () => stage.bare.fetch(used, mebibytes),
+      bare1: () => stage.bare1.fetch(used, mebibytes),
       ...(nginx !== undefined && hasCurl && { curl: () => nginx.curl(ONE.file, used, true) }),
       ours4: () => onto('ours4'),
+      bare4: () => stage.bare4.fetch(used, mebibytes),
       ...(hasIperf3 && { iperf3: () => iperf3(mebibytes * MIB) }),
     });
   } finally {
