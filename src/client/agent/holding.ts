@@ -5,7 +5,7 @@ import type { FolderLayout } from '../../chunks/folderlayout.js';
 import type { Part } from '../../chunks/part.js';
 import { chunkOfBlock } from '../../chunks/plan.js';
 import type { BlockRange, Plan } from '../../chunks/plan.js';
-import { ParleyError } from '../../protocol/errors.js';
+import { ParleyError, toParleyError } from '../../protocol/errors.js';
 import type { Digest } from '../../protocol/values.js';
 import type { Share } from '../../p2p/share.js';
 import type { ShareRecord, WholeRecord } from './shareindex.js';
@@ -86,17 +86,18 @@ export class JoinedShare implements Share {
   async read(block: number, target: Uint8Array, targetOffset: number, count = 1): Promise<number> {
     const chunk = chunkOfBlock(this.plan, block);
     const tried = new Set<Share>();
-    let failure: unknown = new ParleyError('CHUNK_GONE', { file: this.file, chunk });
+    let failure: ParleyError | undefined;
     while (true) {
       const share = this.#shares().find(
         (each) => each.lacks({ first: block, count }) === undefined && !tried.has(each),
       );
-      if (share === undefined) throw failure;
+      // An error is dear to make, and hardly ever needed.
+      if (share === undefined) throw failure ?? new ParleyError('CHUNK_GONE', { file: this.file, chunk });
       tried.add(share);
       try {
         return await share.read(block, target, targetOffset, count);
       } catch (thrown) {
-        failure = thrown;
+        failure = toParleyError(thrown);
       }
     }
   }
