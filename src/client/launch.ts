@@ -38,10 +38,11 @@ export async function startAgent(settings: Settings, signal: AbortSignal): Promi
       const { failure } = attempt;
       const connection = await dialAgent(settings.home);
       if (connection !== undefined) {
-        // Of agents that race for a home one wins. Ours may be another, and must not wait for its turn.
-        const isOurs = attempt.pid === (await agentPid(settings.home));
-        if (!isOurs) attempt.kill();
-        return { connection, pid: isOurs ? attempt.pid : undefined };
+        const pid = await agentPid(settings.home);
+        if (pid === attempt.pid) return { connection, pid };
+        // Of agents that race for a home one wins. When that is another, ours must not wait for its turn.
+        if (pid !== undefined) attempt.kill();
+        return { connection, pid: undefined };
       }
       if (failure !== undefined) {
         // One that is just ending still has the home.
