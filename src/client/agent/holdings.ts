@@ -8,6 +8,13 @@ import { JoinedShare, closeHolding, isPartial } from './holding.js';
 import type { Holding } from './holding.js';
 import type { ShareRecord } from './shareindex.js';
 
+/** How many chunks of a file are held. */
+export interface HeldCount {
+  readonly file: string;
+  readonly held: number;
+  readonly chunks: number;
+}
+
 export class Holdings {
   readonly #byPath = new Map<string, Holding>();
 
@@ -29,10 +36,10 @@ export class Holdings {
     this.#byPath.set(holding.record.path, holding);
   }
 
-  /** Forgets a holding, unless another has taken its place; returns whether it did. Closes nothing. */
-  remove(holding: Holding): boolean {
+  /** Forgets a holding, unless another has taken its place. Closes nothing. */
+  remove(holding: Holding): void {
     const { path } = holding.record;
-    return this.#byPath.get(path) === holding && this.#byPath.delete(path);
+    if (this.#byPath.get(path) === holding) this.#byPath.delete(path);
   }
 
   /** All that is held of the bytes with this root, as one share. */
@@ -42,8 +49,7 @@ export class Holdings {
     return first === undefined ? undefined : new JoinedShare(first.file, first.plan, shares);
   }
 
-  /** How many chunks of each file are held. */
-  counts(): { file: string; held: number; chunks: number }[] {
+  counts(): HeldCount[] {
     const files = new Map<string, ShareRecord>();
     for (const { record } of this.usable()) files.set(record.file, record);
     return [...files.values()].map(({ file, root, chunks }) => {

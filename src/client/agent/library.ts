@@ -12,6 +12,7 @@ import type { FaceEvents } from './faceevents.js';
 import { closeHolding } from './holding.js';
 import type { WholeFile, Holding, PartHolding, WholeHolding } from './holding.js';
 import { Holdings } from './holdings.js';
+import type { HeldCount } from './holdings.js';
 import type { Log } from './log.js';
 import { fetchManifest } from './manifests.js';
 import type { Session } from './session.js';
@@ -67,7 +68,7 @@ export class Library implements Shares {
   }
 
   /** What is held of each file. */
-  held(): ReturnType<Holdings['counts']> {
+  held(): HeldCount[] {
     return this.#holdings.counts();
   }
 
