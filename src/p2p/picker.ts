@@ -88,16 +88,6 @@ export class Picker {
     this.#add(holder, runs);
   }
 
-  #add(holder: PickedHolder, runs: Iterable<BlockRange>): void {
-    for (const { first, count } of runs) {
-      for (let block = first; block < first + count; block += 1) {
-        if (!holder.has.add(block) || !this.#missing.has(block)) continue;
-        this.#rarity.count(block, 1);
-        holder.idle = false;
-      }
-    }
-  }
-
   /** The holder sent, or is sending, these blocks to somebody. */
   given(id: string, runs: Iterable<BlockRange>): void {
     const holder = this.#holderOf(id);
@@ -195,13 +185,24 @@ export class Picker {
 
   /** Whether somebody else has all the blocks that were asked of this holder. */
   isReplaceable(id: string): boolean {
-    const others = [...this.#holders.values()].filter((other) => other.id !== id && other.isLinked);
+    const others = this.#othersThan(id);
     return this.flyingFrom(id).every(({ first, count }) => {
       for (let block = first; block < first + count; block += 1) {
         if (!others.some(({ has }) => has.has(block))) return false;
       }
       return true;
     });
+  }
+
+  /** It has these, too. */
+  #add(holder: PickedHolder, runs: Iterable<BlockRange>): void {
+    for (const { first, count } of runs) {
+      for (let block = first; block < first + count; block += 1) {
+        if (!holder.has.add(block) || !this.#missing.has(block)) continue;
+        this.#rarity.count(block, 1);
+        holder.idle = false;
+      }
+    }
   }
 
   #holderOf(id: string): PickedHolder {
@@ -212,11 +213,13 @@ export class Picker {
 
   /** Bytes of the room that one holder may take: fast ones would leave nothing to the others. */
   #shareOf({ id }: PickedHolder): number {
-    let giving = 1;
-    for (const other of this.#holders.values()) {
-      if (other.id !== id && other.isLinked && !other.idle && other.has.count > 0) giving += 1;
-    }
-    return this.#options.roomBytes / giving;
+    const giving = this.#othersThan(id).filter(({ idle, has }) => !idle && has.count > 0);
+    return this.#options.roomBytes / (1 + giving.length);
+  }
+
+  /** All who can be asked but this one. */
+  #othersThan(id: string): PickedHolder[] {
+    return [...this.#holders.values()].filter((other) => other.id !== id && other.isLinked);
   }
 
   #freeRun(holder: PickedHolder, mostBytes: number, now: number): Flight | undefined {
