@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { agentPid } from '../../src/client/agent/control.js';
 import { Cast } from '../support/cast.js';
+import { CLIENT } from './support/client.js';
 import { Terminal } from './support/terminal.js';
 
 const PASSWORD = 'wonder land 7';
@@ -148,6 +149,24 @@ describe('client, with all behind it', function () {
       await terminal.shows('password of alice');
       terminal.kill('SIGTERM');
       expect(await terminal.ended).to.equal(143);
+    } finally {
+      terminal.close();
+    }
+  });
+
+  it('leaves a terminal that echoes when an agent is ended at the password', async () => {
+    const home = join(cast.folder, 'echoes');
+    const pidFile = join(cast.folder, 'echoes.pid');
+    const script = `sh -c 'echo $$ > "$3"; exec "$1" "$2" agent --user alice' sh "$1" "$2" "$3"; stty -a; echo over`;
+    const words = ['-c', script, 'sh', process.execPath, CLIENT, pidFile];
+    const terminal = new Terminal(home, words, { PARLEY_SERVER: cast.address }, 'sh');
+    try {
+      await terminal.shows('password of alice');
+      process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGTERM');
+      await terminal.endsWith('over');
+      expect(terminal.display.text)
+        .to.match(/\sicanon\s/)
+        .and.to.match(/\secho\s/);
     } finally {
       terminal.close();
     }
