@@ -261,7 +261,7 @@ describe('the probe of an advertised port (R11)', () => {
       reachable: false,
       reason: 'nothing listens at that port',
     });
-    const plain = (await import('node:net')).createServer((socket) => socket.end('hello\r\n'));
+    const plain = (await import('node:net')).createServer((socket) => socket.resume().end('hello\r\n'));
     plain.listen(0, '127.0.0.1');
     await once(plain, 'listening');
     const result = await client.call(advertise, { port: (plain.address() as AddressInfo).port });
