@@ -21,13 +21,13 @@ import type { Plan } from './plan.js';
 
 /** magic (16) | root (32) | u64 size | u32 chunks | u64 checksum */
 export const HEADER_BYTES = 68;
-const MAGIC = Buffer.from('parley-part-1\n\0\0', 'latin1');
+const MAGIC = Buffer.from('parley-part-2\n\0\0', 'latin1');
 /** u8 kind | u32 length | payload | u64 checksum */
 export const RECORD_BYTES = 13;
 export const RECORD_HEAD_BYTES = 5;
 export const CHECKSUM_BYTES = 8;
-/** Digests: u32 chunk | its block digests, and again. A seal is text. */
-export const CHUNK_NUMBER_BYTES = 4;
+/** Digests: u32 first chunk | u32 number of chunks | the digests of all their blocks, and again. A seal is text. */
+export const CHUNK_RUN_BYTES = 8;
 /** A run of blocks in a claim: u48 first | u48 count. */
 export const RUN_BYTES = 12;
 /** Bytes read before others have their turn: a few ms. */
@@ -95,7 +95,7 @@ export async function readSidecar(
 
 /** Digests once, and each block claimed once on its own, is the most that is ever written. */
 function largestSidecar(plan: Plan): number {
-  const digests = plan.chunks * (RECORD_BYTES + CHUNK_NUMBER_BYTES) + plan.blocks * DIGEST_BYTES;
+  const digests = plan.chunks * (RECORD_BYTES + CHUNK_RUN_BYTES) + plan.blocks * DIGEST_BYTES;
   return HEADER_BYTES + digests + plan.blocks * (RECORD_BYTES + RUN_BYTES) + RECORD_BYTES + MAX_STAMP_BYTES;
 }
 
@@ -139,16 +139,17 @@ function take(kind: number | undefined, payload: Buffer, subject: Subject, { dig
 }
 
 function takeDigests(payload: Buffer, subject: Subject, digests: DigestTable): boolean {
+  const { plan } = subject;
   for (let at = 0; at < payload.length;) {
-    if (at + CHUNK_NUMBER_BYTES > payload.length) return false;
-    const chunk = payload.readUInt32BE(at);
-    if (chunk >= subject.plan.chunks) return false;
-    at += CHUNK_NUMBER_BYTES;
-    const end = at + blocksOfChunk(subject.plan, chunk).count * DIGEST_BYTES;
-    const blockDigests = payload.subarray(at, end);
-    if (!digestsBelong(subject, chunk, blockDigests)) return false;
-    digests.set(chunk, blockDigests);
-    at = end;
+    if (at + CHUNK_RUN_BYTES > payload.length) return false;
+    const [first, end] = [payload.readUInt32BE(at), payload.readUInt32BE(at) + payload.readUInt32BE(at + 4)];
+    if (end > plan.chunks) return false;
+    at += CHUNK_RUN_BYTES;
+    for (let chunk = first; chunk < end; chunk++) {
+      const blockDigests = payload.subarray(at, (at += blocksOfChunk(plan, chunk).count * DIGEST_BYTES));
+      if (!digestsBelong(subject, chunk, blockDigests)) return false;
+      digests.set(chunk, blockDigests);
+    }
   }
   return true;
 }

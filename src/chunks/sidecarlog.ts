@@ -6,11 +6,11 @@ import { DIGEST_BYTES } from './digest.js';
 import type { XxHash64 } from './digest.js';
 import type { DigestTable } from './digesttable.js';
 import { writeFully } from './files.js';
-import { blocksOfChunk, blocksOfChunks } from './plan.js';
+import { blocksOfChunks } from './plan.js';
 import type { BlockRange } from './plan.js';
 import {
   CHECKSUM_BYTES,
-  CHUNK_NUMBER_BYTES,
+  CHUNK_RUN_BYTES,
   encodeHeader,
   HEADER_BYTES,
   KIND,
@@ -82,16 +82,14 @@ export class SidecarLog {
   /** Adds the block digests of runs of chunks, which are known. They are written soon, and safe after `sync`. */
   addDigests(chunks: readonly BlockRange[]): void {
     const { plan } = this.#digests;
-    let length = 0;
-    for (const run of chunks) length += run.count * CHUNK_NUMBER_BYTES + blocksOfChunks(plan, run).count * DIGEST_BYTES;
+    const runs = chunks.map((run) => ({ run, blocks: blocksOfChunks(plan, run) }));
+    const length = runs.reduce((sum, { blocks }) => sum + CHUNK_RUN_BYTES + blocks.count * DIGEST_BYTES, 0);
     this.#append('digests', length, (payload) => {
       let at = 0;
-      for (const { first, count } of chunks) {
-        for (let chunk = first; chunk < first + count; chunk++) {
-          const blocks = blocksOfChunk(plan, chunk);
-          at = payload.writeUInt32BE(chunk, at);
-          at += this.#digests.copyTo(payload, at, blocks);
-        }
+      for (const { run, blocks } of runs) {
+        at = payload.writeUInt32BE(run.first, at);
+        at = payload.writeUInt32BE(run.count, at);
+        at += this.#digests.copyTo(payload, at, blocks);
       }
     });
   }
