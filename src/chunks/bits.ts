@@ -59,21 +59,25 @@ export class BitSet {
 
   /** The first number of a run that is not in the set; undefined when all are. */
   lacks({ first, count }: BlockRange): number | undefined {
-    for (let index = first; index < first + count; index += 1) if (!this.has(index)) return index;
-    return undefined;
+    const index = this.#next(first, first + count, false);
+    return index < first + count ? index : undefined;
   }
 
-  addRun({ first, count }: BlockRange): void {
-    const end = first + count;
-    if (count > 0) this.#expectIn(first);
-    if (count > 0) this.#expectIn(end - 1);
-    for (let at = Math.floor(first / 8); at * 8 < end; at += 1) {
-      const from = Math.max(first - at * 8, 0);
-      const bits = (0xff << from) & (0xff >> Math.max(at * 8 + 8 - end, 0));
-      const before = this.#bytes[at] ?? 0;
-      this.#bytes[at] = before | bits;
-      this.#count += bitCount(bits & ~before);
-    }
+  hasRun(run: BlockRange): boolean {
+    return this.lacks(run) === undefined;
+  }
+
+  /** Whether any number of a run is in the set. */
+  hasAny({ first, count }: BlockRange): boolean {
+    return this.#next(first, first + count, true) < first + count;
+  }
+
+  addRun(run: BlockRange): void {
+    this.#setRun(run, true);
+  }
+
+  deleteRun(run: BlockRange): void {
+    this.#setRun(run, false);
   }
 
   clear(): void {
@@ -177,6 +181,20 @@ export class BitSet {
       if (bits !== 0) return at * 8 + 31 - Math.clz32(bits & -bits);
     }
     return undefined;
+  }
+
+  #setRun({ first, count }: BlockRange, present: boolean): void {
+    const end = first + count;
+    if (count > 0) this.#expectIn(first);
+    if (count > 0) this.#expectIn(end - 1);
+    for (let at = Math.floor(first / 8); at * 8 < end; at += 1) {
+      const from = Math.max(first - at * 8, 0);
+      const bits = (0xff << from) & (0xff >> Math.max(at * 8 + 8 - end, 0));
+      const before = this.#bytes[at] ?? 0;
+      const after = present ? before | bits : before & ~bits;
+      this.#bytes[at] = after;
+      this.#count += bitCount(after) - bitCount(before);
+    }
   }
 
   #flip(index: number): void {

@@ -46,9 +46,8 @@ export class HeldBlocks {
     return this.#blocks.has(block);
   }
 
-  hasRun({ first, count }: BlockRange): boolean {
-    for (let block = first; block < first + count; block++) if (!this.#blocks.has(block)) return false;
-    return true;
+  hasRun(run: BlockRange): boolean {
+    return this.#blocks.hasRun(run);
   }
 
   hasChunk(chunk: number): boolean {

@@ -1,7 +1,7 @@
 /** The blocks that hold the index of a folder, fetched before anything else and kept in memory: no path of it is made before it is verified. */
 import { ParleyError } from '../protocol/errors.js';
 import type { Manifest } from '../protocol/values.js';
-import { runsOf } from './bits.js';
+import { BitSet } from './bits.js';
 import { chunkCountOf } from './digest.js';
 import { DigestTable } from './digesttable.js';
 import { layoutOf } from './folderlayout.js';
@@ -23,7 +23,8 @@ export class IndexPart {
   /** Blocks 0 to this number hold the index. */
   readonly #blocks: number;
   readonly #bytes: Buffer;
-  readonly #held = new Set<number>();
+  /** Those behind the index count as held. */
+  readonly heldBlocks: BitSet;
   readonly #digests: DigestTable;
 
   /** `manifest` is that of a folder, `file` its name for messages. @throws ParleyError BAD_FOLDER_INDEX when it has no room for an index */
@@ -41,12 +42,10 @@ export class IndexPart {
     let end = 0;
     for (; end < indexBytes; blocks++) end += blockPlace(this.plan, blocks).length;
     this.#blocks = blocks;
+    this.heldBlocks = new BitSet(this.plan.blocks);
+    this.heldBlocks.addRun({ first: blocks, count: this.plan.blocks - blocks });
     this.#bytes = Buffer.alloc(end);
     this.chunks = Array.from({ length: chunkOfBlock(this.plan, blocks - 1) + 1 }, (_, chunk) => chunk);
-  }
-
-  has(block: number): boolean {
-    return block >= this.#blocks || this.#held.has(block);
   }
 
   hasChunk(chunk: number): boolean {
@@ -56,7 +55,9 @@ export class IndexPart {
   missing(chunk: number): number[] {
     const { first, count } = blocksOfChunk(this.plan, chunk);
     const end = Math.min(first + count, this.#blocks);
-    return Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i).filter((block) => !this.has(block));
+    return Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i).filter(
+      (block) => !this.heldBlocks.has(block),
+    );
   }
 
   blockDigests(chunk: number): Buffer | undefined {
@@ -84,10 +85,10 @@ export class IndexPart {
     let isWhole = false;
     const begin = blockPlace(this.plan, first).offset;
     for (let block = first; block < first + count; block++) {
-      if (this.has(block)) continue;
+      if (this.heldBlocks.has(block)) continue;
       const { offset, chunk, length } = blockPlace(this.plan, block);
       this.#bytes.set(bytes.subarray(offset - begin, offset - begin + length), offset);
-      this.#held.add(block);
+      this.heldBlocks.add(block);
       isWhole = this.hasChunk(chunk) || isWhole;
     }
     return isWhole;
@@ -112,7 +113,7 @@ export class IndexPart {
       const digests = this.#digests.get(chunk);
       if (digests !== undefined) part.learn(chunk, digests);
     }
-    for (const run of runsOf([...this.#held])) {
+    for (const run of this.heldBlocks.runs(true, { first: 0, count: this.#blocks })) {
       for (const { blocks, offset, length } of spansOf(this.plan, run)) {
         await part.write(blocks.first, this.#bytes.subarray(offset, offset + length), blocks.count);
       }

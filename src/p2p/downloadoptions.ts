@@ -14,7 +14,7 @@ export interface DownloadOptions {
   readonly file: string;
   readonly manifest: Manifest;
   /** Where blocks go. Neither finished nor closed here. */
-  readonly part: Pick<Part, 'plan' | 'has' | 'hasChunk'> & BlockTarget;
+  readonly part: Pick<Part, 'plan' | 'heldBlocks' | 'hasChunk'> & BlockTarget;
   /** The chunks to fetch; those that are there already cost nothing. */
   readonly chunks: Iterable<number>;
   /** Who holds what now (`locate` of the server); may fail while the server is away. */

@@ -108,10 +108,10 @@ export class Finding {
   }
 
   #take(holder: Holder, { anew, blocks, given, coming }: HeldNews): void {
-    const { holders, picker, plan, onNews } = this.#options;
+    const { holders, picker, onNews } = this.#options;
     const runs = holders.take(holder, blocks.map(toRange), anew === true);
-    if (anew === true) picker.withdraw(holder.user, { first: 0, count: plan.blocks });
-    picker.offer(holder.user, runs);
+    if (anew === true) picker.replace(holder.user, runs);
+    else picker.offer(holder.user, runs);
     picker.given(holder.user, given.map(toRange));
     if (anew === true || coming !== undefined) picker.coming(holder.user, (coming ?? []).map(toRange));
     onNews();

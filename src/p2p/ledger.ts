@@ -35,7 +35,7 @@ export class Ledger {
   readonly #finished: BitSet;
   #bytes: number;
 
-  constructor(part: Pick<Part, 'plan' | 'has' | 'hasChunk'>, chunks: Iterable<number>, clock: Clock) {
+  constructor(part: Pick<Part, 'plan' | 'heldBlocks' | 'hasChunk'>, chunks: Iterable<number>, clock: Clock) {
     this.#part = part;
     this.#meter = new RateMeter(clock);
     this.missing = new BitSet(part.plan.blocks);
@@ -45,12 +45,11 @@ export class Ledger {
     let sizeBytes = 0;
     let missingBytes = 0;
     for (const run of part.plan.blocks === 0 ? [] : wanted.runs()) {
-      const { first, count } = blocksOfChunks(part.plan, run);
-      sizeBytes += this.bytesOfRun({ first, count });
-      for (let block = first; block < first + count; block += 1) {
-        if (part.has(block)) continue;
-        this.missing.add(block);
-        missingBytes += this.bytesOf(block);
+      const blocks = blocksOfChunks(part.plan, run);
+      sizeBytes += this.bytesOfRun(blocks);
+      for (const lacking of part.heldBlocks.runs(false, blocks)) {
+        this.missing.addRun(lacking);
+        missingBytes += this.bytesOfRun(lacking);
       }
     }
     this.sizeBytes = sizeBytes;

@@ -66,11 +66,6 @@ export function isFull({ speed, onTheWire, wireBytes }: PickedHolder, windowByte
   return wireBytes >= windowBytes || onTheWire.size >= speed.windowRequests;
 }
 
-function hasAll({ has }: PickedHolder, { first, count }: BlockRange): boolean {
-  for (let block = first; block < first + count; block += 1) if (!has.has(block)) return false;
-  return true;
-}
-
 /** Milliseconds after which what was given away is not waited for any longer. */
 export function patienceWith({ speed }: PickedHolder): number {
   return PATIENCE_MS + 2 * (speed.typicalMs ?? 0);
@@ -113,7 +108,7 @@ export function flightToOvertake(
     if (flight.bytes > roomBytes) continue;
     const [other, ...more] = flight.asked;
     if (other === undefined || more.length > 0 || other[0] === holder.id) continue;
-    if (!hasAll(holder, flight)) continue;
+    if (!holder.has.hasRun(flight)) continue;
     const slow = all.get(other[0]);
     if (worthOvertaking(holder, slow?.speed.typicalMs, now - other[1])) return flight;
   }

@@ -81,6 +81,14 @@ export class Picker {
     this.#add(this.#holderOf(id), runs);
   }
 
+  /** Adds a holder, or says anew what one has: these, and no others. */
+  replace(id: string, runs: readonly BlockRange[]): void {
+    const now = new BitSet(this.#options.blocks);
+    for (const run of runs) now.addRun(run);
+    for (const lost of [...this.#holderOf(id).has.runsWithout(now)]) this.withdraw(id, lost);
+    this.offer(id, runs);
+  }
+
   /** Adds a holder, or more blocks to one that is known. */
   offer(id: string, runs: Iterable<BlockRange>): void {
     const holder = this.#holderOf(id);
@@ -102,15 +110,15 @@ export class Picker {
   }
 
   /** Takes blocks away from a holder; what was asked of it there goes back. */
-  withdraw(id: string, { first, count }: BlockRange): void {
+  withdraw(id: string, blocks: BlockRange): void {
+    const { first, count } = blocks;
     const holder = this.#holders.get(id);
     if (holder === undefined) return;
     for (const flight of [...holder.flights]) {
       if (flight.first < first + count && first < flight.first + flight.count) this.#giveBack(holder, flight);
     }
-    for (let block = first; block < first + count; block += 1) {
-      if (holder.has.delete(block) && this.#missing.has(block)) this.#rarity.count(block, -1);
-    }
+    for (const run of holder.has.runs(true, blocks)) this.#rarity.count(run, -1);
+    holder.has.deleteRun(blocks);
   }
 
   /** Takes a holder away with all it was asked for. */
@@ -163,7 +171,7 @@ export class Picker {
     if (flight?.asked.has(id) !== true || flight.count !== run.count) return this.#arrivedLate(run, bad);
     for (const asked of flight.asked.keys()) land(this.#holders.get(asked), flight);
     this.#flights.delete(run.first);
-    for (let block = run.first; block < run.first + run.count; block += 1) this.#missing.delete(block);
+    this.#missing.deleteRun(run);
     for (const block of bad) {
       this.#missing.add(block);
       this.#free({ first: block, count: 1 });
@@ -196,12 +204,12 @@ export class Picker {
 
   /** It has these, too. */
   #add(holder: PickedHolder, runs: Iterable<BlockRange>): void {
-    for (const { first, count } of runs) {
-      for (let block = first; block < first + count; block += 1) {
-        if (!holder.has.add(block) || !this.#missing.has(block)) continue;
-        this.#rarity.count(block, 1);
-        holder.idle = false;
+    for (const blocks of runs) {
+      for (const run of holder.has.runs(false, blocks)) {
+        this.#rarity.count(run, 1);
+        if (this.#missing.hasAny(run)) holder.idle = false;
       }
+      holder.has.addRun(blocks);
     }
   }
 
@@ -285,12 +293,10 @@ export class Picker {
       if (this.#isPromised(holder, block) !== isPromised) break;
       bytes += more;
     }
-    for (let block = first; block < first + count; block += 1) {
-      this.#rarity.take(block);
-      this.#returned.delete(block);
-    }
-    holder.cursor = first + count;
     const flight: Flight = { first, count, bytes, asked: new Map() };
+    for (let block = first; block < first + count; block += 1) this.#rarity.take(block);
+    this.#returned.deleteRun(flight);
+    holder.cursor = first + count;
     this.#flights.set(first, flight);
     return flight;
   }

@@ -1,5 +1,6 @@
 /** The blocks that can be asked for, by how many holders have them: rarest first (Legout and others, "Rarest first and choke algorithms are enough", 2006). */
 import { BitSet } from '../chunks/bits.js';
+import type { BlockRange } from '../chunks/plan.js';
 
 /** Holders from which on a block is as common as any. */
 const COMMON = 8;
@@ -37,11 +38,13 @@ export class Rarity {
     this.#level(block).delete(block);
   }
 
-  /** One holder more has the block, or one less. */
-  count(block: number, by: 1 | -1): void {
-    const wasFree = this.#level(block).delete(block);
-    this.#holders[block] = this.holdersOf(block) + by;
-    if (wasFree) this.free(block);
+  /** One holder more has these blocks, or one less. */
+  count({ first, count }: BlockRange, by: 1 | -1): void {
+    for (let block = first; block < first + count; block += 1) {
+      const wasFree = this.#level(block).delete(block);
+      this.#holders[block] = this.holdersOf(block) + by;
+      if (wasFree) this.free(block);
+    }
   }
 
   #level(block: number): BitSet {

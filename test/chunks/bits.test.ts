@@ -39,7 +39,7 @@ describe('chunks/bits', () => {
   it('takes runs as it takes their numbers', () => {
     const run = fc.tuple(fc.nat(45), fc.nat(45)).map(([a, b]) => ({ first: Math.min(a, b), count: Math.abs(a - b) }));
     fc.assert(
-      fc.property(fc.array(run, { maxLength: 4 }), (runs) => {
+      fc.property(fc.array(run, { maxLength: 4 }), run, (runs, other) => {
         const [bits, model] = [new BitSet(45), new BitSet(45)];
         for (const each of runs) {
           bits.addRun(each);
@@ -49,6 +49,12 @@ describe('chunks/bits', () => {
         expect(bits.count).to.equal(model.count);
         const filled = runs.filter(({ count }) => count > 0);
         expect(mergeRuns(filled)).to.deep.equal([...model.runs()]);
+        expect(bits.lacks(other)).to.equal(numbersOf([other]).find((number) => !model.has(number)));
+        expect(bits.hasRun(other)).to.equal(numbersOf([other]).every((number) => model.has(number)));
+        expect(bits.hasAny(other)).to.equal(numbersOf([other]).some((number) => model.has(number)));
+        bits.deleteRun(other);
+        for (const number of numbersOf([other])) model.delete(number);
+        expect(bits.equals(model)).to.equal(true);
       }),
     );
     for (const beyond of [

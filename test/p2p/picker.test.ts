@@ -277,6 +277,20 @@ describe('p2p/picker', () => {
     expect(next(picker, 'a', 0)).to.equal(undefined);
   });
 
+  it('takes what a holder says anew instead of what it said, and goes on with what was asked of it there', () => {
+    const picker = makePicker(6, oneByOne);
+    picker.offer('a', upTo(4));
+    prove(picker, 'a');
+    const asked = [next(picker, 'a', 10), next(picker, 'a', 10)] as [number, number];
+    const [kept, lost] = asked;
+    picker.replace('a', only(kept, 5));
+    expect(picker.underWay).to.deep.equal(only(kept));
+    expect(next(picker, 'a', 20)).to.equal(5);
+    expect(next(picker, 'a', 20)).to.equal(undefined);
+    picker.offer('b', upTo(6));
+    expect(next(picker, 'b', 20)).to.equal(lost);
+  });
+
   it('overtakes a late block at the end, once, and names the loser', () => {
     const picker = makePicker(3);
     for (const id of ['fast', 'slow', 'third']) picker.offer(id, upTo(3));
@@ -329,7 +343,7 @@ describe('p2p/picker', () => {
 
   it('fetches every block exactly once it arrives, whatever fails, leaves and joins', () => {
     const blocks = 15;
-    const event = fc.record({ kind: fc.nat(6), holder: fc.nat(3), block: fc.nat(blocks - 3), pick: fc.nat(9) });
+    const event = fc.record({ kind: fc.nat(7), holder: fc.nat(3), block: fc.nat(blocks - 3), pick: fc.nat(9) });
     fc.assert(
       fc.property(fc.array(event, { maxLength: 120 }), fc.nat(1000), (events, seed) => {
         const picker = makePicker(blocks, { random: seeded(seed) });
@@ -350,6 +364,7 @@ describe('p2p/picker', () => {
           if (kind === 4 && chosen !== undefined) picker.failed(id, chosen);
           if (kind === 5 && chosen !== undefined) come(id, chosen, i * 100);
           if (kind === 6) picker.given(id, only(block));
+          if (kind === 7) picker.replace(id, [{ first: block, count: 2 }]);
         });
         for (let holder = 0; holder < 4; holder += 1) picker.remove(`h${holder}`);
         expect(picker.underWay).to.deep.equal([]);

@@ -81,6 +81,12 @@ export class MemoryPart {
     return this.held.has(block);
   }
 
+  get heldBlocks(): BitSet {
+    const blocks = new BitSet(this.plan.blocks);
+    for (const block of this.held) blocks.add(block);
+    return blocks;
+  }
+
   hasChunk(chunk: number): boolean {
     return this.missing(chunk).length === 0;
   }
