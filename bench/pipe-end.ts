@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { connect, createServer } from 'node:tls';
 import type { AddressInfo } from 'node:net';
 import { buildManifest } from '../src/chunks/manifest.js';
+import { BitSet } from '../src/chunks/bits.js';
 import { openPart } from '../src/chunks/part.js';
 import { openSource } from '../src/chunks/source.js';
 import { makeIdentity } from '../src/protocol/certificate.js';
@@ -107,7 +108,7 @@ async function fetch(me: Identity, home: string, order: Extract<Order, { do: 'fe
     file: 'file',
     manifest,
     part,
-    chunks: Array.from({ length: chunks }, (_, i) => i),
+    chunks: BitSet.full(chunks),
     locate: () => Promise.resolve(order.from.map((_, i) => ({ user: `holder${i}`, bitmap: all }))),
     connect: (user, signal) => {
       const offer = order.from[Number(user.slice('holder'.length))];

@@ -32,6 +32,13 @@ export class BitSet {
     return set;
   }
 
+  /** With these numbers. @throws RangeError when one is not below `size` */
+  static from(numbers: Iterable<number>, size: number): BitSet {
+    const set = new BitSet(size);
+    for (const number of numbers) set.add(number);
+    return set;
+  }
+
   /** How many numbers are in it. */
   get count(): number {
     return this.#count;
@@ -85,11 +92,19 @@ export class BitSet {
     this.#count = 0;
   }
 
+  /** Adds what is in `other`, which is of the same size. */
+  addAll(other: BitSet): void {
+    this.#combine(other, (mine, theirs) => mine | theirs);
+  }
+
   /** Takes out what is in `other`, which is of the same size. */
   subtract(other: BitSet): void {
-    const rest = [...this.runsWithout(other)];
-    this.clear();
-    for (const run of rest) this.addRun(run);
+    this.#combine(other, (mine, theirs) => mine & ~theirs);
+  }
+
+  /** Takes out what is not in `other`, which is of the same size. */
+  keep(other: BitSet): void {
+    this.#combine(other, (mine, theirs) => mine & theirs);
   }
 
   copy(): BitSet {
@@ -132,8 +147,9 @@ export class BitSet {
 
   /** The numbers in it, ascending. */
   numbers(): number[] {
-    const numbers: number[] = [];
-    for (const { first, count } of this.runs()) for (let i = first; i < first + count; i += 1) numbers.push(i);
+    const numbers = new Array<number>(this.#count);
+    let at = 0;
+    for (const { first, count } of this.runs()) for (let i = first; i < first + count; i += 1) numbers[at++] = i;
     return numbers;
   }
 
@@ -181,6 +197,15 @@ export class BitSet {
       if (bits !== 0) return at * 8 + 31 - Math.clz32(bits & -bits);
     }
     return undefined;
+  }
+
+  #combine(other: BitSet, combined: (mine: number, theirs: number) => number): void {
+    this.#count = 0;
+    for (const [at, theirs] of other.#bytes.entries()) {
+      const byte = combined(this.#bytes[at] ?? 0, theirs);
+      this.#bytes[at] = byte;
+      this.#count += bitCount(byte);
+    }
   }
 
   #setRun({ first, count }: BlockRange, present: boolean): void {

@@ -16,7 +16,7 @@ import { digestsBelong } from './sidecar.js';
 export class IndexPart {
   readonly plan: Plan;
   /** The chunks that the index lies in. */
-  readonly chunks: readonly number[];
+  readonly chunks: BitSet;
   readonly #file: string;
   readonly #manifest: Manifest;
   readonly #indexBytes: number;
@@ -45,7 +45,8 @@ export class IndexPart {
     this.heldBlocks = new BitSet(this.plan.blocks);
     this.heldBlocks.addRun({ first: blocks, count: this.plan.blocks - blocks });
     this.#bytes = Buffer.alloc(end);
-    this.chunks = Array.from({ length: chunkOfBlock(this.plan, blocks - 1) + 1 }, (_, chunk) => chunk);
+    this.chunks = new BitSet(this.plan.chunks);
+    this.chunks.addRun({ first: 0, count: chunkOfBlock(this.plan, blocks - 1) + 1 });
   }
 
   hasChunk(chunk: number): boolean {
@@ -109,7 +110,7 @@ export class IndexPart {
 
   /** Gives what was fetched to the part that gets the rest. */
   async giveTo(part: Part): Promise<void> {
-    for (const chunk of this.chunks) {
+    for (const chunk of this.chunks.numbers()) {
       const digests = this.#digests.get(chunk);
       if (digests !== undefined) part.learn(chunk, digests);
     }

@@ -76,6 +76,16 @@ export function chunkRange(plan: Plan, chunk: number): ByteRange {
 }
 
 /**
+ * The bytes of a run of chunks, which has at least one.
+ * @throws RangeError when the file has no such chunks
+ */
+export function bytesOfChunks(plan: Plan, { first, count }: BlockRange): ByteRange {
+  const { offset } = chunkRange(plan, first);
+  const last = chunkRange(plan, first + count - 1);
+  return { offset, length: last.offset + last.length - offset };
+}
+
+/**
  * The blocks of chunk `chunk`; none for the chunk of an empty file.
  * @throws RangeError when the file has no such chunk
  */

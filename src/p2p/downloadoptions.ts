@@ -1,4 +1,5 @@
 /** What a download is given, and what it gives back. */
+import type { BitSet } from '../chunks/bits.js';
 import type { Part } from '../chunks/part.js';
 import type { BlockRange } from '../chunks/plan.js';
 import type { Clock } from '../protocol/clock.js';
@@ -16,7 +17,7 @@ export interface DownloadOptions {
   /** Where blocks go. Neither finished nor closed here. */
   readonly part: Pick<Part, 'plan' | 'heldBlocks' | 'hasChunk'> & BlockTarget;
   /** The chunks to fetch; those that are there already cost nothing. */
-  readonly chunks: Iterable<number>;
+  readonly chunks: BitSet;
   /** Who holds what now (`locate` of the server); may fail while the server is away. */
   readonly locate: (signal: AbortSignal) => Promise<readonly Located[]>;
   /** Introduces and dials; the link belongs to the download from then on. */
@@ -43,8 +44,8 @@ export interface DownloadOptions {
 }
 
 export interface DownloadResult {
-  /** Chunks made whole by this download, ascending. */
-  readonly chunks: readonly number[];
+  /** Chunks made whole by this download. */
+  readonly chunks: BitSet;
   /** Who sent at least one good block. */
   readonly sources: readonly { readonly user: string; readonly bytes: number }[];
 }

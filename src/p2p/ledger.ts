@@ -35,16 +35,14 @@ export class Ledger {
   readonly #finished: BitSet;
   #bytes: number;
 
-  constructor(part: Pick<Part, 'plan' | 'heldBlocks' | 'hasChunk'>, chunks: Iterable<number>, clock: Clock) {
+  constructor(part: Pick<Part, 'plan' | 'heldBlocks' | 'hasChunk'>, chunks: BitSet, clock: Clock) {
     this.#part = part;
     this.#meter = new RateMeter(clock);
     this.missing = new BitSet(part.plan.blocks);
     this.#finished = new BitSet(part.plan.chunks);
-    const wanted = new BitSet(part.plan.chunks);
-    for (const chunk of chunks) wanted.add(chunk);
     let sizeBytes = 0;
     let missingBytes = 0;
-    for (const run of part.plan.blocks === 0 ? [] : wanted.runs()) {
+    for (const run of part.plan.blocks === 0 ? [] : chunks.runs()) {
       const blocks = blocksOfChunks(part.plan, run);
       sizeBytes += this.bytesOfRun(blocks);
       for (const lacking of part.heldBlocks.runs(false, blocks)) {
@@ -56,9 +54,9 @@ export class Ledger {
     this.#bytes = sizeBytes - missingBytes;
   }
 
-  /** Chunks made whole so far, ascending. */
-  get finished(): readonly number[] {
-    return this.#finished.numbers();
+  /** Chunks made whole so far, for reading. */
+  get finished(): BitSet {
+    return this.#finished;
   }
 
   bytesOf(block: number): number {

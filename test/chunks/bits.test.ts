@@ -106,7 +106,20 @@ describe('chunks/bits', () => {
         const copy = mine.copy();
         copy.subtract(other);
         expect([copy.count, numbersOf(copy.runs())]).to.deep.equal([rest.length, rest]);
+        const both = mine.copy();
+        both.keep(other);
+        expect([both.count, both.numbers()]).to.deep.equal([
+          a.length - rest.length,
+          a.filter((each) => b.includes(each)).sort((x, y) => x - y),
+        ]);
+        const either = mine.copy();
+        either.addAll(other);
+        expect([either.count, either.numbers()]).to.deep.equal([
+          rest.length + b.length,
+          [...rest, ...b].sort((x, y) => x - y),
+        ]);
         expect(numbersOf(mine.runs())).to.deep.equal([...a].sort((x, y) => x - y));
+        expect(mine.equals(BitSet.from(a, size))).to.equal(true);
       }),
     );
     expect(numbersOf(BitSet.full(size).runs())).to.have.length(size);

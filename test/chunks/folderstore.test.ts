@@ -225,7 +225,7 @@ describe('chunks/folderstore', () => {
 
   it('fetches the index alone first, and gives on what came with it', async () => {
     const index = new IndexPart('f', built.manifest);
-    expect(index.chunks).to.deep.equal([0]);
+    expect(index.chunks.numbers()).to.deep.equal([0]);
     expect(index.missing(0)).to.deep.equal([0]);
     expect(() => index.learn(0, digestsOf(1)))
       .to.throw()

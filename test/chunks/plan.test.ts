@@ -7,6 +7,7 @@ import {
   blocksOfChunk,
   blocksOfChunks,
   chunkOfBlock,
+  bytesOfChunks,
   chunkRange,
   planChunks,
   runEnd,
@@ -101,6 +102,8 @@ describe('chunks/plan', () => {
             block += 1;
           }
           expect(range.offset + range.length).to.equal(offset);
+          expect(bytesOfChunks(plan, { first: 0, count: chunk + 1 })).to.deep.equal({ offset: 0, length: offset });
+          expect(bytesOfChunks(plan, { first: chunk, count: 1 })).to.deep.equal(range);
         }
         expect(offset).to.equal(size);
         expect(block).to.equal(plan.blocks);

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { BitSet } from '../../src/chunks/bits.js';
 import { openPart } from '../../src/chunks/part.js';
 import { peerCommands } from '../../src/protocol/commands/peer.js';
 import { deferred } from '../../src/protocol/deferred.js';
@@ -61,7 +62,7 @@ describe('p2p/download', () => {
     const { part, announced, result, reports } = downloadFrom(file, holders);
     const { chunks, sources } = await result;
     expect(part.bytes.equals(file.bytes)).to.equal(true);
-    expect(chunks).to.deep.equal([0, 1, 2]);
+    expect(chunks.numbers()).to.deep.equal([0, 1, 2]);
     expect(announced.sort()).to.deep.equal([0, 1, 2]);
     expect(sources.reduce((sum, { bytes }) => sum + bytes, 0)).to.equal(file.bytes.length);
     expect(sources.map(({ user }) => user).sort()).to.deep.equal(['a', 'b', 'c']);
@@ -72,14 +73,15 @@ describe('p2p/download', () => {
   it('fetches only the chunks that are wanted, and nothing that is there', async () => {
     const file = makeFile(40_000, 10);
     const from = holder('a', range(10));
-    const first = downloadFrom(file, [from], { chunks: [2, 5, 5] });
-    expect((await first.result).chunks).to.deep.equal([2, 5]);
+    const first = downloadFrom(file, [from], { chunks: BitSet.from([2, 5], 10) });
+    expect((await first.result).chunks.numbers()).to.deep.equal([2, 5]);
     expect(bytesOf(file, first.part.bytes, [2, 5])).to.deep.equal(bytesOf(file, file.bytes, [2, 5]));
     expect(from.served).to.equal(2);
-    const again = downloadFrom(file, [from], { chunks: [2, 5, 6], part: first.part });
-    expect((await again.result).chunks).to.deep.equal([6]);
+    const again = downloadFrom(file, [from], { chunks: BitSet.from([2, 5, 6], 10), part: first.part });
+    expect((await again.result).chunks.numbers()).to.deep.equal([6]);
     expect(from.served).to.equal(3);
-    expect((await downloadFrom(file, [], { chunks: [2], part: first.part }).result).chunks).to.deep.equal([]);
+    const none = downloadFrom(file, [], { chunks: BitSet.from([2], 10), part: first.part });
+    expect((await none.result).chunks.count).to.equal(0);
   });
 
   it('handles an empty file, files of one byte, and chunks of one byte', async () => {
@@ -163,7 +165,7 @@ describe('p2p/download', () => {
         file: 'a.bin',
         manifest: file.manifest,
         part,
-        chunks: [0, 1],
+        chunks: BitSet.full(2),
         locate: () => Promise.resolve([{ user: 'a', bitmap: bitmapOf([0, 1], 2).toString('base64') }]),
         connect: () => Promise.resolve(connectTo(file, from)),
       });

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { BitSet } from '../../src/chunks/bits.js';
 import { openPart } from '../../src/chunks/part.js';
 import { download } from '../../src/p2p/download.js';
 import type { HolderLink } from '../../src/p2p/link.js';
@@ -37,7 +38,7 @@ async function fetchFinished(file: TestFile, holders: readonly TestHolder[], tar
       file: file.name,
       manifest: file.manifest,
       part,
-      chunks: range(file.plan.chunks),
+      chunks: BitSet.full(file.plan.chunks),
       locate: () =>
         Promise.resolve(
           holders.map(({ user, chunks }) => ({ user, bitmap: bitmapOf(chunks, file.plan.chunks).toString('base64') })),

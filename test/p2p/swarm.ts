@@ -267,7 +267,7 @@ export function downloadFrom(
   const result = download({
     file: file.name,
     manifest: file.manifest,
-    chunks: range(file.plan.chunks),
+    chunks: BitSet.full(file.plan.chunks),
     locate: () => {
       const found = holders.filter(({ chunks, claims }) => claims !== undefined || chunks.size > 0);
       return Promise.resolve(

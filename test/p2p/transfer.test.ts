@@ -106,7 +106,7 @@ for (const [where, openPlaces] of Object.entries(PLACES))
           file: file.name,
           manifest: file.manifest,
           part,
-          chunks: range(file.plan.chunks),
+          chunks: BitSet.full(file.plan.chunks),
           locate: () => Promise.resolve(holders.map(({ end }) => ({ user: end.user, bitmap }))),
           connect: (user) => holders.find(({ end }) => end.user === user)!.connect(me, places.dial),
           onReport: (user, _chunk, code) => reports.push(`${user} ${code}`),

@@ -1,4 +1,5 @@
 /** What a download answers, and results of several fetches as one. */
+import { BitSet } from '../../chunks/bits.js';
 import type { ResultIn } from '../../protocol/command.js';
 import type { agentCommands } from '../../protocol/commands/agent.js';
 import type { DownloadResult } from '../../p2p/download.js';
@@ -7,16 +8,21 @@ import type { Registered } from './manifests.js';
 
 export type DownloadAnswer = ResultIn<typeof agentCommands.download>;
 
-export const NOTHING: DownloadResult = { chunks: [], sources: [] };
+/** Of a file of so many chunks. */
+export function nothingGot(chunks: number): DownloadResult {
+  return { chunks: new BitSet(chunks), sources: [] };
+}
 
+/** Both of the same file. */
 export function joinResults(a: DownloadResult, b: DownloadResult): DownloadResult {
-  if (a.sources.length === 0 && a.chunks.length === 0) return b;
+  const chunks = a.chunks.copy();
+  chunks.addAll(b.chunks);
   const bytes = new Map<string, number>();
   for (const source of [...a.sources, ...b.sources]) {
     bytes.set(source.user, (bytes.get(source.user) ?? 0) + source.bytes);
   }
   return {
-    chunks: [...new Set([...a.chunks, ...b.chunks])].sort((x, y) => x - y),
+    chunks,
     sources: [...bytes].map(([user, sent]) => ({ user, bytes: sent })),
   };
 }
@@ -27,7 +33,7 @@ export function whole(
   path: string,
   more: { alreadyThere: true },
 ): DownloadAnswer {
-  const held = Array.from({ length: chunks }, (_, chunk) => chunk);
+  const held = BitSet.full(chunks).numbers();
   return { file, path, sizeBytes: manifest.sizeBytes, chunks: [], held, complete: true, sources: [], ...more };
 }
 

@@ -4,7 +4,7 @@ import { clearRemains } from '../../chunks/endings.js';
 import type { FolderLayout } from '../../chunks/folderlayout.js';
 import { IndexPart } from '../../chunks/indexpart.js';
 import { openPart } from '../../chunks/part.js';
-import { chunkRange } from '../../chunks/plan.js';
+import { bytesOfChunks } from '../../chunks/plan.js';
 import type { Clock } from '../../protocol/clock.js';
 import type { ParamsOf } from '../../protocol/command.js';
 import type { agentCommands } from '../../protocol/commands/agent.js';
@@ -14,7 +14,7 @@ import type { TransferState } from '../../protocol/events.js';
 import type { DownloadView } from '../../p2p/diagnosis.js';
 import { download } from '../../p2p/download.js';
 import type { DownloadOptions, DownloadResult } from '../../p2p/download.js';
-import { joinResults, NOTHING, whole } from './downloadresults.js';
+import { joinResults, nothingGot, whole } from './downloadresults.js';
 import type { DownloadAnswer, Taken } from './downloadresults.js';
 import { countsOf } from './folders.js';
 import { holdsAnything } from './holding.js';
@@ -116,7 +116,7 @@ export class Downloads {
 
     const { holding, got: index } = await this.#takePart(path, registered, job);
     const { part } = holding;
-    const sizeBytes = chunks.reduce((sum, chunk) => sum + chunkRange(part.plan, chunk).length, 0);
+    const sizeBytes = [...chunks.runs()].reduce((sum, run) => sum + bytesOfChunks(part.plan, run).length, 0);
     const tracked = this.#options.transfers.begin(registered.file, sizeBytes);
     try {
       const rest = await this.#fetchAndFinish(holding, registered, chunks, { ...job, tracked });
@@ -130,7 +130,7 @@ export class Downloads {
         file: registered.file,
         path: where,
         sizeBytes: part.plan.sizeBytes,
-        chunks: [...got.chunks],
+        chunks: got.chunks.numbers(),
         held,
         complete: part.complete,
         sources,
@@ -162,17 +162,22 @@ export class Downloads {
       if (known.busy) throw new ParleyError('TARGET_BUSY', { path, pid: process.pid });
       known.busy = true;
       if (known.record.root === manifest.root && (await known.part.isInPlace()))
-        return { holding: known, got: NOTHING };
+        return { holding: known, got: nothingGot(registered.chunks) };
       await library.dropPart(known);
     }
-    const { layout, fetched, got = NOTHING } = await this.#findIndex(registered, { request, path, signal });
+    const {
+      layout,
+      fetched,
+      got = nothingGot(registered.chunks),
+    } = await this.#findIndex(registered, { request, path, signal });
     const part = await openPart({ target: path, manifest, layout, overwrite, signal });
     try {
       await fetched?.giveTo(part);
       const holding = await library.addPart(file, manifest.root, path, part, layout);
       holding.busy = true;
       void library.announce(file);
-      return { holding, got: { ...got, chunks: got.chunks.filter((chunk) => part.hasChunk(chunk)) } };
+      got.chunks.keep(BitSet.of(part.heldChunks(), registered.chunks));
+      return { holding, got };
     } catch (thrown) {
       await part.close();
       throw thrown;
@@ -197,7 +202,7 @@ export class Downloads {
   async #fetchAll(
     holding: PartHolding,
     registered: Registered,
-    chunks: readonly number[],
+    chunks: BitSet,
     { request, path, signal, tracked, onState }: Attempt,
   ): Promise<DownloadResult> {
     const { library, account } = this.#options;
@@ -246,7 +251,7 @@ export class Downloads {
   async #fetchAndFinish(
     holding: PartHolding,
     registered: Registered,
-    chunks: readonly number[],
+    chunks: BitSet,
     attempt: Attempt,
   ): Promise<Fetched> {
     const { library } = this.#options;
@@ -299,7 +304,7 @@ interface Running {
 interface Job {
   readonly request: DownloadRequest;
   readonly registered: Registered;
-  readonly chunks: readonly number[];
+  readonly chunks: BitSet;
   /** The target. */
   readonly path: string;
   readonly signal: AbortSignal;

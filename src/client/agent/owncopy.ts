@@ -1,5 +1,5 @@
 /** What this user has of the same bytes elsewhere need not come over a link. */
-import { BitSet, runsOf } from '../../chunks/bits.js';
+import { BitSet } from '../../chunks/bits.js';
 import type { Part } from '../../chunks/part.js';
 import { blocksOfChunk, blocksOfChunks, chunkOfBlock, spansOf } from '../../chunks/plan.js';
 import type { Span } from '../../chunks/plan.js';
@@ -15,27 +15,29 @@ import { BLOCK_BYTES } from '../../protocol/limits.js';
 export async function copyOwn(
   share: Share | undefined,
   part: Part,
-  chunks: readonly number[],
+  chunks: BitSet,
   user: string,
   signal: AbortSignal,
 ): Promise<DownloadResult> {
-  if (share === undefined) return { chunks: [], sources: [] };
-  const there = BitSet.of(share.heldChunks(), part.plan.chunks);
-  const wanted = chunks.filter((chunk) => there.has(chunk) && !part.hasChunk(chunk));
+  const count = part.plan.chunks;
+  if (share === undefined) return { chunks: new BitSet(count), sources: [] };
+  const wanted = chunks.copy();
+  wanted.keep(BitSet.of(share.heldChunks(), count));
+  wanted.subtract(BitSet.of(part.heldChunks(), count));
   const buffer = Buffer.allocUnsafe(BLOCK_BYTES);
   let bytes = 0;
   for (const span of missingSpans(part, wanted)) {
     signal.throwIfAborted();
     if (await copySpan(share, part, span, buffer)) bytes += span.length;
   }
-  const copied = wanted.filter((chunk) => part.hasChunk(chunk));
-  return { chunks: copied, sources: bytes === 0 ? [] : [{ user, bytes }] };
+  wanted.keep(BitSet.of(part.heldChunks(), count));
+  return { chunks: wanted, sources: bytes === 0 ? [] : [{ user, bytes }] };
 }
 
 /** The blocks of these chunks that `part` has not, 1 MiB at a time: blocks of one chunk, or chunks of one block each. */
-function missingSpans(part: Part, chunks: readonly number[]): Span[] {
+function missingSpans(part: Part, chunks: BitSet): Span[] {
   const { plan, heldBlocks } = part;
-  const runs = runsOf(chunks).flatMap((run) => [...heldBlocks.runs(false, blocksOfChunks(plan, run))]);
+  const runs = [...chunks.runs()].flatMap((run) => [...heldBlocks.runs(false, blocksOfChunks(plan, run))]);
   return runs.flatMap((run) => [...spansOf(plan, run)]);
 }
 

@@ -1,5 +1,6 @@
 /** What a download is asked for, and whether it is there already. */
 import { lstat, stat } from 'node:fs/promises';
+import { BitSet } from '../../chunks/bits.js';
 import { fileIdentity, sameIdentity } from '../../chunks/files.js';
 import { errnoOf, unwritable } from '../../chunks/fserrors.js';
 import { buildManifest } from '../../chunks/manifest.js';
@@ -58,11 +59,11 @@ export async function isThere(
   return false;
 }
 
-/** The chunks asked for, ascending, each once. @throws ParleyError CHUNK_NOT_FOUND */
-export function wantedChunks({ chunks }: Pick<Request, 'chunks'>, { file, chunks: count }: Registered): number[] {
-  if (chunks === undefined || chunks.length === 0) return Array.from({ length: count }, (_, chunk) => chunk);
+/** The chunks asked for. @throws ParleyError CHUNK_NOT_FOUND */
+export function wantedChunks({ chunks }: Pick<Request, 'chunks'>, { file, chunks: count }: Registered): BitSet {
+  if (chunks === undefined || chunks.length === 0) return BitSet.full(count);
   const last = count - 1;
   const beyond = chunks.find((index) => index > last);
   if (beyond !== undefined) throw new ParleyError('CHUNK_NOT_FOUND', { file, last, index: beyond });
-  return [...new Set(chunks)].sort((a, b) => a - b);
+  return BitSet.from(chunks, count);
 }
