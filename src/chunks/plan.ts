@@ -17,6 +17,9 @@ export interface Plan {
   readonly shortChunkBytes: number;
   readonly blocksPerLongChunk: number;
   readonly blocksPerShortChunk: number;
+  /** Bytes of the last block of a chunk, long or short; of all others BLOCK_BYTES. */
+  readonly lastOfLongChunk: number;
+  readonly lastOfShortChunk: number;
 }
 
 /** Bytes `offset` to `offset + length` of a file. */
@@ -60,7 +63,17 @@ export function planChunks(sizeBytes: number, chunks: number): Plan {
   const blocksPerLongChunk = Math.ceil((shortChunkBytes + 1) / BLOCK_BYTES);
   const blocksPerShortChunk = Math.ceil(shortChunkBytes / BLOCK_BYTES);
   const blocks = longChunks * blocksPerLongChunk + (chunks - longChunks) * blocksPerShortChunk;
-  return { sizeBytes, chunks, blocks, longChunks, shortChunkBytes, blocksPerLongChunk, blocksPerShortChunk };
+  return {
+    sizeBytes,
+    chunks,
+    blocks,
+    longChunks,
+    shortChunkBytes,
+    blocksPerLongChunk,
+    blocksPerShortChunk,
+    lastOfLongChunk: shortChunkBytes + 1 - (blocksPerLongChunk - 1) * BLOCK_BYTES,
+    lastOfShortChunk: shortChunkBytes - (blocksPerShortChunk - 1) * BLOCK_BYTES,
+  };
 }
 
 /**
@@ -138,13 +151,16 @@ export function blockPlace(plan: Plan, block: number): BlockPlace {
  * @throws RangeError when the file has no such block
  */
 export function blockLength(plan: Plan, block: number): number {
-  // As blockPlace, which makes an object of it: this is asked of each of thousands of blocks a second.
-  const chunk = chunkOfBlock(plan, block);
+  checkIndex('block', block, plan.blocks);
+  // Asked of each of thousands of blocks a second: numbers that fit 31 bits stay such, whatever the size of the file.
   const inLongChunks = plan.longChunks * plan.blocksPerLongChunk;
-  const indexInChunk =
-    block < inLongChunks ? block % plan.blocksPerLongChunk : (block - inLongChunks) % plan.blocksPerShortChunk;
-  const chunkBytes = plan.shortChunkBytes + (chunk < plan.longChunks ? 1 : 0);
-  return Math.min(BLOCK_BYTES, chunkBytes - indexInChunk * BLOCK_BYTES);
+  return block < inLongChunks
+    ? lengthAt(block, plan.blocksPerLongChunk, plan.lastOfLongChunk)
+    : lengthAt(block - inLongChunks, plan.blocksPerShortChunk, plan.lastOfShortChunk);
+}
+
+function lengthAt(index: number, blocksPerChunk: number, last: number): number {
+  return (index + 1) % blocksPerChunk === 0 ? last : BLOCK_BYTES;
 }
 
 /**
