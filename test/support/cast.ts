@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { dialAgent } from '../../src/client/dial.js';
+import { agentCommands } from '../../src/protocol/commands/agent.js';
 
 export const SERVER_MAIN = fileURLToPath(new URL('../../src/server/main.js', import.meta.url));
 export const CLIENT_MAIN = fileURLToPath(new URL('../../src/client/main.js', import.meta.url));
@@ -184,6 +186,24 @@ export class Person {
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
     return child;
+  }
+
+  /**
+   * Waits until this user's running download of a file has at least so many bytes, and how many it has then. Asked of
+   * the agent itself: while a command starts on a busy machine the download could end.
+   */
+  async hasFetched(file: string, least: number): Promise<number> {
+    const face = await dialAgent(this.home);
+    if (face === undefined) throw new Error(`${this.name} has no agent`);
+    try {
+      for (;;) {
+        const { transfers } = await face.call(agentCommands.transfers, {});
+        const found = transfers.find((each) => each.file === file && each.direction === 'download');
+        if (found !== undefined && found.bytes >= least) return found.bytes;
+      }
+    } finally {
+      await face.close();
+    }
   }
 
   async leave(): Promise<void> {
