@@ -2,6 +2,7 @@
 import { blake3 as blake3Once, Blake3Hasher, blake3UrlSafeBase64 } from '@napi-rs/blake-hash';
 import xxhash from 'xxhash-wasm';
 import type { Digest, Manifest } from '../protocol/values.js';
+import type { BlockRange } from './plan.js';
 
 /** Bytes of a BLAKE3 digest. */
 export const DIGEST_BYTES = 32;
@@ -90,7 +91,12 @@ export function isDigestAt(digests: Uint8Array, index: number, digest: Uint8Arra
 
 /** Digest number `index` of digests that stand one after another. */
 export function digestAt(digests: Buffer, index: number): Buffer {
-  return digests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);
+  return digestsOf(digests, { first: index, count: 1 });
+}
+
+/** A run of the digests that stand one after another; not a copy. */
+export function digestsOf(digests: Buffer, { first, count }: BlockRange): Buffer {
+  return digests.subarray(first * DIGEST_BYTES, (first + count) * DIGEST_BYTES);
 }
 
 /** xxHash64: fast, and made to collide at will, so it only ever guards against accidents. */

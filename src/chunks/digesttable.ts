@@ -1,7 +1,7 @@
 /** The digests of a file's blocks, as far as they are known: one piece of memory, however many chunks there are. */
 import { BitSet } from './bits.js';
-import { DIGEST_BYTES, hashInto, isDigestAt } from './digest.js';
-import { blocksOfChunk, chunkOfBlock } from './plan.js';
+import { DIGEST_BYTES, digestsOf, hashInto, isDigestAt } from './digest.js';
+import { blocksOfChunk, blocksOfChunks, chunkOfBlock } from './plan.js';
 import type { BlockRange, Plan } from './plan.js';
 
 /** What was found of the block that is being looked at. */
@@ -45,8 +45,8 @@ export class DigestTable {
   }
 
   /** Those of blocks that stand side by side, not a copy; zeros where they are not known. */
-  of({ first, count }: BlockRange): Buffer {
-    return this.bytes.subarray(first * DIGEST_BYTES, (first + count) * DIGEST_BYTES);
+  of(blocks: BlockRange): Buffer {
+    return digestsOf(this.bytes, blocks);
   }
 
   /** Copies those of blocks into `target` at `at`; returns how many bytes these are. */
@@ -56,21 +56,28 @@ export class DigestTable {
 
   /** Takes those of all blocks of a chunk, which were verified; copies them. @throws RangeError when they are not so many */
   set(chunk: number, digests: Uint8Array): void {
-    const { first, count } = blocksOfChunk(this.plan, chunk);
-    if (digests.length !== count * DIGEST_BYTES) throw new RangeError(`${digests.length} bytes are not its digests`);
+    this.setRun({ first: chunk, count: 1 }, digests);
+  }
+
+  /** The same of chunks that stand side by side. @throws RangeError when they are not so many */
+  setRun(chunks: BlockRange, digests: Uint8Array): void {
+    const { first, count } = blocksOfChunks(this.plan, chunks);
+    if (digests.length !== count * DIGEST_BYTES) throw new RangeError(`${digests.length} bytes are not their digests`);
     this.bytes.set(digests, first * DIGEST_BYTES);
-    this.#known.add(chunk);
+    this.#known.addRun(chunks);
+  }
+
+  /** Takes, of chunks of one block each that stand side by side, those digests that are not known yet. Returns which chunks these are, as runs. */
+  learnAlone(chunks: BlockRange, digests: Buffer): readonly BlockRange[] {
+    const fresh = [...this.#known.runs(false, chunks)];
+    for (const run of fresh) this.setRun(run, digestsOf(digests, { ...run, first: run.first - chunks.first }));
+    return fresh;
   }
 
   /** Whether `bytes` are those of a block whose digest is known. */
   isBlock(block: number, bytes: Buffer): boolean {
     if (!this.#known.has(chunkOfBlock(this.plan, block))) return false;
     hashInto(bytes, found);
-    return this.isDigest(block, found);
-  }
-
-  /** Whether `digest` is that of a block whose digest is known. */
-  isDigest(block: number, digest: Buffer): boolean {
-    return isDigestAt(this.bytes, block, digest);
+    return isDigestAt(this.bytes, block, found);
   }
 }

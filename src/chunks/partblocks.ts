@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
 import type { BlockJobResult, BlockWork } from './blockjob.js';
 import type { Claims } from './claims.js';
-import { DIGEST_BYTES, digestAt } from './digest.js';
+import { digestsOf } from './digest.js';
 import type { DigestTable } from './digesttable.js';
 import { FreshBlocks } from './freshblocks.js';
 import { HeldBlocks } from './held.js';
@@ -84,7 +84,7 @@ export class PartBlocks {
     for (let i = 0; i <= blocks.count; i++) {
       if (good[i] === true) continue;
       const taken = { first: blocks.first + begin, count: i - begin };
-      if (i > begin) this.#takenIn(taken, found.subarray(begin * DIGEST_BYTES), run.of === 'chunk');
+      if (i > begin) this.#takenIn(taken, digestsOf(found, { ...taken, first: begin }), run.of === 'chunk');
       if (i < blocks.count) without.push(blocks.first + i);
       begin = i + 1;
     }
@@ -120,14 +120,11 @@ export class PartBlocks {
       this.held.delete(block);
     }
   }
+
   /** `digests`: of the blocks; `alone`: these are chunks of one block each, whose digests need not have been learnt. */
   #takenIn(blocks: BlockRange, digests: Buffer, alone: boolean): void {
-    const chunk = chunkOfBlock(this.subject.plan, blocks.first);
-    for (let i = 0; alone && i < blocks.count; i++) {
-      if (this.digests.has(chunk + i)) continue;
-      this.digests.set(chunk + i, digestAt(digests, i));
-      this.#learnt({ first: chunk + i, count: 1 });
-    }
+    const chunks = { first: chunkOfBlock(this.subject.plan, blocks.first), count: blocks.count };
+    if (alone) for (const fresh of this.digests.learnAlone(chunks, digests)) this.#learnt(fresh);
     this.written(blocks);
   }
 
