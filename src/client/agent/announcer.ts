@@ -67,11 +67,12 @@ export class Announcer {
     return this.#run(file, pending);
   }
 
-  /** Tells of more chunks; those that come while the last ones are told go out together. */
+  /** Tells of more chunks; those that come while the last ones are told go out together: all that is held, when they are too many for one call. */
   add(file: string, chunks: readonly number[]): void {
     const pending = this.#pending(file);
-    if (pending.news === undefined) pending.news = [...chunks];
-    else if (pending.news !== 'all of it') pending.news.push(...chunks);
+    const news = pending.news ?? [];
+    if (news === 'all of it' || news.length + chunks.length > MAX_INDICES_PER_CALL) pending.news = 'all of it';
+    else pending.news = [...news, ...chunks];
     void this.#run(file, pending);
   }
 
@@ -102,11 +103,8 @@ export class Announcer {
       const { news } = pending;
       pending.news = undefined;
       try {
-        if (news === 'all of it') await this.#tellStatement(file);
-        else {
-          await this.#tellMore(file, news);
-          await this.#rest(pending);
-        }
+        await (news === 'all of it' ? this.#tellStatement(file) : this.#tellMore(file, news));
+        await this.#rest(pending);
       } catch (thrown) {
         const error = toParleyError(thrown);
         if (error.code === 'FILE_NOT_REGISTERED' || error.code === 'BYTES_DIFFER' || error.code === 'CHUNK_NOT_FOUND') {
@@ -127,11 +125,7 @@ export class Announcer {
   async #tellMore(file: string, chunks: readonly number[]): Promise<void> {
     const { session, about } = this.#options;
     const held = about(file);
-    if (held === undefined) return;
-    for (let at = 0; at < chunks.length; at += MAX_INDICES_PER_CALL) {
-      const add = chunks.slice(at, at + MAX_INDICES_PER_CALL);
-      await session.call(serverCommands.hold, { ...held, file, chunks: { add } });
-    }
+    if (held !== undefined) await session.call(serverCommands.hold, { ...held, file, chunks: { add: [...chunks] } });
   }
 
   /** Chunks that become whole meanwhile are told together. */

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Announcer } from '../../../src/client/agent/announcer.js';
 import type { Statement } from '../../../src/client/agent/announcer.js';
+import { MAX_INDICES_PER_CALL } from '../../../src/protocol/limits.js';
 import type { Digest } from '../../../src/protocol/values.js';
 import { FakeClock } from '../../support/fakeclock.js';
 
@@ -64,5 +65,23 @@ describe('client/agent/announcer', () => {
       ['hold', { add: [4] }],
       ['hold', 'all'],
     ]);
+  });
+
+  it('tells all that is held instead of more chunks than a call takes, and pauses after that, too', async () => {
+    const { clock, announcer, told } = announcing();
+    const some = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+    announcer.add('a.bin', [9_000]);
+    await turn();
+    announcer.add('a.bin', some(MAX_INDICES_PER_CALL));
+    await clock.advance(250);
+    expect(told.slice(1)).to.deep.equal([['hold', { add: some(MAX_INDICES_PER_CALL) }]]);
+    for (const chunks of [some(MAX_INDICES_PER_CALL), [4_096], [4_097]]) announcer.add('a.bin', chunks);
+    await clock.advance(250);
+    expect(told.slice(2)).to.deep.equal([['hold', 'all']]);
+    announcer.add('a.bin', [4_098]);
+    await clock.advance(200);
+    expect(told).to.have.length(3);
+    await clock.advance(50);
+    expect(told.slice(3)).to.deep.equal([['hold', { add: [4_098] }]]);
   });
 });
