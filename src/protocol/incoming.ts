@@ -118,12 +118,12 @@ export class IncomingCalls {
       this.#wire.send(encodeFrame('reply', id, encodeJson(result)));
       return;
     }
-    const whole = JSON.stringify(result);
-    if (Buffer.byteLength(whole) <= MAX_CONTROL_BYTES) {
+    const rest: Record<string, unknown> = { ...result };
+    const whole = isSurelyTooLarge(spec.pages.map((field) => rest[field])) ? undefined : JSON.stringify(result);
+    if (whole !== undefined && Buffer.byteLength(whole) <= MAX_CONTROL_BYTES) {
       this.#wire.send(encodeFrame('reply', id, whole));
       return;
     }
-    const rest: Record<string, unknown> = { ...result };
     for (const field of spec.pages) {
       const list = rest[field];
       if (!Array.isArray(list)) continue;
@@ -144,6 +144,11 @@ export class IncomingCalls {
 
 function malformed(): ParleyError {
   return new ParleyError('PROTOCOL_ERROR', { reason: 'a call is not of its form' });
+}
+
+/** Whether lists are too long for a frame, whatever is in them: an item has a byte at least, and a comma. */
+function isSurelyTooLarge(lists: readonly unknown[]): boolean {
+  return lists.reduce((sum: number, list) => sum + (Array.isArray(list) ? 2 * list.length : 0), 0) > MAX_CONTROL_BYTES;
 }
 
 /** The items in pages of JSON, without brackets; each fits a frame unless one item alone does not. */
