@@ -20,8 +20,13 @@ const MOVED_OF_SMALL = Array.from({ length: 24 }, (_, chunk) => chunk);
 const FEW = { file: 'few.bin', chunks: 5 };
 /** Of 16 KiB each: 65,536 in a file of 1 GiB, which is the most. */
 const MANY = { file: 'many.bin', chunksPerMebibyte: 64 };
+/** Of few and many chunks. */
+const PAIRS_A_ROUND = 3;
 const MAX_GROWTH = 1.1;
 const MAX_PEAK_MB = 150;
+
+/** Fetches so many bytes of a file, to be given as a GiB. */
+type Fetch = (file: string, bytes: number, target: string, chunks?: readonly number[]) => Promise<Cost>;
 
 export async function benchSize({
   rounds = ROUNDS,
@@ -41,88 +46,87 @@ export async function benchSize({
     await agents.share(few, FEW.chunks);
     await agents.share(await alsoNamed(few, join(folder, MANY.file)), mebibytes * MANY.chunksPerMebibyte);
     await agents.settled();
-
-    const target = join(folder, 'fetched');
-    const fetch = async (file: string, bytes: number, chunks?: number[], to = target): Promise<Cost> => {
-      const cost = await agents.download({
-        file,
-        target: to,
-        bytes,
-        holders: agents.holders,
-        ...(chunks && { chunks }),
-      });
+    const fetch: Fetch = async (file, bytes, target, chunks) => {
+      const { holders } = agents;
+      const cost = await agents.download({ file, target, bytes, holders, ...(chunks && { chunks }) });
       const gib = bytes / GIB;
       return { seconds: cost.seconds / gib, cpuSeconds: cost.cpuSeconds / gib };
     };
-    const [huge, small, many, fewer]: [Cost[], Cost[], Cost[], Cost[]] = [[], [], [], []];
-    // Of agents that have fetched nothing of many chunks yet.
-    let peak = 0;
-    for (let round = 0; round < rounds; round++) {
-      if (round === 0) {
-        await fetch(SMALL.file, GIB, MOVED_OF_SMALL, `${target}-warm`);
-        await dropPart(`${target}-warm`);
-      }
-      const smallTarget = `${target}-small-${round}`;
-      small.push(await fetch(SMALL.file, GIB, MOVED_OF_SMALL, smallTarget));
-      await dropPart(smallTarget);
-      const first = round * moved;
-      const chunks = Array.from({ length: moved }, (_, i) => (first + i) % HUGE.chunks);
-      // What is held already is not fetched again, and a part is held until its agent ends.
-      const hugeTarget = `${target}-${round}`;
-      huge.push(await fetch(HUGE.file, (HUGE.bytes / HUGE.chunks) * moved, chunks, hugeTarget));
-      if (round === 0) peak = Math.max(...Object.values(agents.peaks()));
-      await dropPart(hugeTarget);
-      // As of the sparse files: the first of each kind is not counted.
-      for (const { file } of round === 0 ? [FEW, MANY] : []) {
-        await fetch(file, mebibytes * 2 ** 20);
-        await rm(target);
-      }
-      fewer.push(await fetch(FEW.file, mebibytes * 2 ** 20));
-      await rm(target);
-      many.push(await fetch(MANY.file, mebibytes * 2 ** 20));
-      await rm(target);
-    }
-    const ratio = (a: readonly Cost[], b: readonly Cost[]): number =>
-      median(a.map((each) => each.cpuSeconds)) / median(b.map((each) => each.cpuSeconds));
+    const peak = (): number => (Math.max(...Object.values(agents.peaks())) * 2 ** 20) / MB;
+    const target = join(folder, 'fetched');
     const movedGb = (HUGE.bytes / HUGE.chunks / 1e9) * moved;
+    const many = (mebibytes * MANY.chunksPerMebibyte).toLocaleString('en');
+    // Of agents that have fetched nothing of many chunks yet.
+    const big = await hugeAgainstSmall(fetch, target, { rounds, moved, peak });
     return [
-      atMostRow(
-        `CPU a GiB of a sparse file of 100 GB (${movedGb} GB of it moved) against one of 1 GiB`,
-        ratio(huge, small),
-        MAX_GROWTH,
-        'x',
-        {
-          ours: `a GiB: ${costText(huge)}`,
-          peer: `a GiB: ${costText(small)}`,
-        },
-      ),
-      atMostRow(
-        `CPU a GiB of ${(mebibytes * MANY.chunksPerMebibyte).toLocaleString('en')} chunks against 5`,
-        ratio(many, fewer),
-        MAX_GROWTH,
-        'x',
-        {
-          ours: `a GiB: ${costText(many)}`,
-          peer: `a GiB: ${costText(fewer)}`,
-        },
-      ),
+      ratioRow(`CPU a GiB of a sparse file of 100 GB (${movedGb} GB of it moved) against one of 1 GiB`, big),
+      ratioRow(`CPU a GiB of ${many} chunks against 5`, await manyAgainstFew(fetch, target, { rounds, mebibytes })),
       atMostRow(
         `peak memory of an agent, a sparse file of 100 GB (${movedGb} GB of it moved)`,
-        (peak * 2 ** 20) / MB,
+        big.peak,
         MAX_PEAK_MB,
         ' MB',
       ),
-      atMostRow(
-        `the same once ${(mebibytes * MANY.chunksPerMebibyte).toLocaleString('en')} chunks came as well`,
-        (Math.max(...Object.values(agents.peaks())) * 2 ** 20) / MB,
-        MAX_PEAK_MB,
-        ' MB',
-      ),
+      atMostRow(`the same once ${many} chunks came as well`, peak(), MAX_PEAK_MB, ' MB'),
     ];
   } finally {
     await agents.close();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+interface Compared {
+  readonly ours: readonly Cost[];
+  readonly peer: readonly Cost[];
+}
+
+function ratioRow(name: string, { ours, peer }: Compared): Row {
+  const cpu = (costs: readonly Cost[]): number => median(costs.map((each) => each.cpuSeconds));
+  const [mine, theirs] = [`a GiB: ${costText(ours)}`, `a GiB: ${costText(peer)}`];
+  return atMostRow(name, cpu(ours) / cpu(peer), MAX_GROWTH, 'x', { ours: mine, peer: theirs });
+}
+
+/** `peak`: what is asked after the first download of the huge one. */
+async function hugeAgainstSmall(
+  fetch: Fetch,
+  target: string,
+  { rounds, moved, peak }: { rounds: number; moved: number; peak: () => number },
+): Promise<Compared & { readonly peak: number }> {
+  const [ours, peer]: [Cost[], Cost[]] = [[], []];
+  let first = 0;
+  // The first is not counted: of a new agent it is dear.
+  for (let round = -1; round < rounds; round++) {
+    const small = `${target}-small-${round}`;
+    const cost = await fetch(SMALL.file, GIB, small, MOVED_OF_SMALL);
+    await dropPart(small);
+    if (round < 0) continue;
+    peer.push(cost);
+    // What is held already is not fetched again, and a part is held until its agent ends.
+    const huge = `${target}-${round}`;
+    const chunks = Array.from({ length: moved }, (_, i) => (round * moved + i) % HUGE.chunks);
+    ours.push(await fetch(HUGE.file, (HUGE.bytes / HUGE.chunks) * moved, huge, chunks));
+    if (round === 0) first = peak();
+    await dropPart(huge);
+  }
+  return { ours, peer, peak: first };
+}
+
+/** The order changes each time, and there are more rounds: they differ by less than two downloads of the same do. */
+async function manyAgainstFew(
+  fetch: Fetch,
+  target: string,
+  { rounds, mebibytes }: { rounds: number; mebibytes: number },
+): Promise<Compared> {
+  const few = { file: FEW.file, costs: [] as Cost[] };
+  const many = { file: MANY.file, costs: [] as Cost[] };
+  for (let round = -1; round < rounds * PAIRS_A_ROUND; round++) {
+    for (const { file, costs } of round % 2 === 0 ? [few, many] : [many, few]) {
+      const cost = await fetch(file, mebibytes * 2 ** 20, target);
+      await rm(target);
+      if (round >= 0) costs.push(cost);
+    }
+  }
+  return { ours: many.costs, peer: few.costs };
 }
 
 async function sparse(path: string, bytes: number): Promise<void> {
