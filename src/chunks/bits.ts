@@ -262,3 +262,21 @@ export function runsOf(numbers: readonly number[]): BlockRange[] {
   }
   return runs;
 }
+
+/** The numbers of a run, each asked for once and in order: those that are right as runs, and the others. */
+export function splitRun(
+  { first, count }: BlockRange,
+  isRight: (number: number) => boolean,
+): { readonly right: readonly BlockRange[]; readonly wrong: number[] } {
+  const right: BlockRange[] = [];
+  const wrong: number[] = [];
+  let begin = first;
+  for (let number = first; number <= first + count; number += 1) {
+    const isInside = number < first + count;
+    if (isInside && isRight(number)) continue;
+    if (number > begin) right.push({ first: begin, count: number - begin });
+    if (isInside) wrong.push(number);
+    begin = number + 1;
+  }
+  return { right, wrong };
+}

@@ -1,6 +1,7 @@
 /** What is known of the blocks of a `.part`: their digests, which are held, which are claimed, and which were checked just now. */
 import { basename } from 'node:path';
 import { ParleyError } from '../protocol/errors.js';
+import { splitRun } from './bits.js';
 import type { BlockJobResult, BlockWork } from './blockjob.js';
 import type { Claims } from './claims.js';
 import { digestsOf } from './digest.js';
@@ -76,19 +77,15 @@ export class PartBlocks {
 
   /** As a part's `takeBy`, into the file `fd`. @throws what `doIt` throws */
   async takeBy(fd: number, blocks: BlockRange, doIt: (work: BlockWork) => Promise<BlockJobResult>): Promise<number[]> {
-    const run = runToCheck(this.subject, this.digests, blocks);
-    const { good, digests } = await doIt({ ...run, fd });
+    const work = runToCheck(this.subject, this.digests, blocks);
+    const { good, digests } = await doIt({ ...work, fd });
     const found = Buffer.from(digests.buffer, digests.byteOffset, digests.byteLength);
-    const without: number[] = [];
-    let begin = 0;
-    for (let i = 0; i <= blocks.count; i++) {
-      if (good[i] === true) continue;
-      const taken = { first: blocks.first + begin, count: i - begin };
-      if (i > begin) this.#takenIn(taken, digestsOf(found, { ...taken, first: begin }), run.of === 'chunk');
-      if (i < blocks.count) without.push(blocks.first + i);
-      begin = i + 1;
+    const { right, wrong } = splitRun(blocks, (block) => good[block - blocks.first] === true);
+    for (const run of right) {
+      const digestsOfRun = digestsOf(found, { first: run.first - blocks.first, count: run.count });
+      this.#takenIn(run, digestsOfRun, work.of === 'chunk');
     }
-    return without;
+    return wrong;
   }
 
   /** Verified bytes of these are in the file, since whenever. Returns whether they made a chunk whole. */

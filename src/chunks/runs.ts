@@ -1,20 +1,15 @@
 /** Checking blocks that stand side by side: on this thread, or what another one checks them by. */
-import type { Manifest } from '../protocol/values.js';
+import { splitRun } from './bits.js';
 import type { BlockJob } from './blockjob.js';
-import { DIGEST_BYTES, digestAt, digestsOf, hashInto, isDigestAt } from './digest.js';
+import { DIGEST_BYTES, digestsOf, hashInto } from './digest.js';
 import type { DigestTable } from './digesttable.js';
 import { blockLength, blockPlace, blocksOfChunk, bytesOfBlocks, chunkOfBlock } from './plan.js';
 import type { BlockRange, Plan } from './plan.js';
+import { digestsBelong } from './sidecar.js';
 import type { Subject } from './sidecar.js';
 
-/** Chunks of one block that are compared with the manifest together: a MiB of the smallest that a file of 1 GiB can have. */
-const AT_ONCE = 64;
-/** Digests of what is being looked at: thousands a second, and never two at once. */
-const ofBlocks = Buffer.alloc(AT_ONCE * DIGEST_BYTES);
-const ofChunks = Buffer.alloc(AT_ONCE * DIGEST_BYTES);
-/** Each of them. */
-const ofBlock = Array.from({ length: AT_ONCE }, (_, i) => digestAt(ofBlocks, i));
-const ofChunk = Array.from({ length: AT_ONCE }, (_, i) => digestAt(ofChunks, i));
+/** The digest of the block that is being looked at: thousands a second, and never two at once. */
+const ofBlock = Buffer.alloc(DIGEST_BYTES);
 
 /** Blocks that can be checked together, and whether they are chunks of one block each, which the manifest has the digests of. */
 interface Checkable {
@@ -43,60 +38,33 @@ function isOneBlock(plan: Plan, chunk: number): boolean {
  * @throws RangeError when the blocks are neither, or of another length
  */
 export function checkBlocks(
-  { plan, manifest }: Subject,
+  subject: Subject,
   digests: DigestTable,
   blocks: BlockRange,
   bytes: Buffer,
   onLearnt: (chunks: BlockRange) => void,
 ): number[] {
+  const { plan } = subject;
   const { chunk: firstChunk, alone } = expectCheckable(plan, digests, blocks);
   const { length: expectedLength } = bytesOfBlocks(plan, blocks);
   if (bytes.length !== expectedLength) throw new RangeError(`${bytes.length} bytes are not these blocks`);
-  if (!alone) return wrongOfChunk(plan, digests, blocks, bytes);
-  const learn = (chunks: BlockRange, found: Buffer): void => digests.learnAlone(chunks, found).forEach(onLearnt);
-  const wrong: number[] = [];
   let at = 0;
-  for (let done = 0; done < blocks.count; done += AT_ONCE) {
-    const some = { first: blocks.first + done, count: Math.min(AT_ONCE, blocks.count - done) };
-    at = hashAlone(plan, some, bytes, at);
-    const chunks = { first: firstChunk + done, count: some.count };
-    if (areChunks(manifest, chunks)) {
-      learn(chunks, digestsOf(ofBlocks, { first: 0, count: some.count }));
-      continue;
-    }
-    for (const [i, digest] of ofChunk.slice(0, some.count).entries()) {
-      if (!isDigestAt(manifest.chunkDigests, chunks.first + i, digest)) wrong.push(some.first + i);
-      else learn({ first: chunks.first + i, count: 1 }, digestAt(ofBlocks, i));
-    }
+  const bytesOf = (block: number): Buffer => bytes.subarray(at, (at += blockLength(plan, block)));
+  if (!alone) return splitRun(blocks, (block) => digests.isBlock(block, bytesOf(block))).wrong;
+  const found = Buffer.allocUnsafe(blocks.count * DIGEST_BYTES);
+  const { right, wrong } = splitRun(blocks, (block) => {
+    const index = block - blocks.first;
+    hashInto(bytesOf(block), ofBlock);
+    found.set(ofBlock, index * DIGEST_BYTES);
+    return digestsBelong(subject, firstChunk + index, ofBlock);
+  });
+  for (const { first, count } of right) {
+    const index = first - blocks.first;
+    digests
+      .learnAlone({ first: firstChunk + index, count }, digestsOf(found, { first: index, count }))
+      .forEach(onLearnt);
   }
   return wrong;
-}
-
-function wrongOfChunk(plan: Plan, digests: DigestTable, { first, count }: BlockRange, bytes: Buffer): number[] {
-  const wrong: number[] = [];
-  let at = 0;
-  for (let block = first; block < first + count; block++) {
-    if (!digests.isBlock(block, bytes.subarray(at, (at += blockLength(plan, block))))) wrong.push(block);
-  }
-  return wrong;
-}
-
-/** Fills in the digests of at most AT_ONCE blocks, whose bytes begin at `at`, and of their chunks. Returns where they end. */
-function hashAlone(plan: Plan, { first, count }: BlockRange, bytes: Buffer, at: number): number {
-  for (let i = 0; i < count; i++) {
-    const begin = at;
-    at += blockLength(plan, first + i);
-    hashInto(bytes.subarray(begin, at), ofBlocks, i * DIGEST_BYTES);
-    hashInto(ofBlock[i] ?? ofBlocks, ofChunks, i * DIGEST_BYTES);
-  }
-  return at;
-}
-
-/** Whether the digests that were just filled in are those of all these chunks. */
-function areChunks({ chunkDigests }: Manifest, { first, count }: BlockRange): boolean {
-  return (
-    ofChunks.compare(chunkDigests, first * DIGEST_BYTES, (first + count) * DIGEST_BYTES, 0, count * DIGEST_BYTES) === 0
-  );
 }
 
 /**

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { BitSet, mergeRuns, runsOf } from '../../src/chunks/bits.js';
+import { BitSet, mergeRuns, runsOf, splitRun } from '../../src/chunks/bits.js';
 
 const numbersOf = (runs: Iterable<{ first: number; count: number }>): number[] =>
   [...runs].flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i));
@@ -134,5 +134,21 @@ describe('chunks/bits', () => {
     expect(set.lacks({ first: 20, count: 9 })).to.equal(23);
     expect(set.lacks({ first: 39, count: 2 })).to.equal(39);
     expect(BitSet.full(40).lacks({ first: 39, count: 2 })).to.equal(40);
+  });
+
+  it('splits a run by what each number is, asked once and in order', () => {
+    fc.assert(
+      fc.property(fc.nat(50), fc.array(fc.boolean(), { maxLength: 40 }), (first, rights) => {
+        const asked: number[] = [];
+        const { right, wrong } = splitRun({ first, count: rights.length }, (number) => {
+          asked.push(number);
+          return rights[number - first] === true;
+        });
+        const numbers = rights.map((_, i) => first + i);
+        expect(asked).to.deep.equal(numbers);
+        expect(wrong).to.deep.equal(numbers.filter((_, i) => rights[i] !== true));
+        expect(right).to.deep.equal(runsOf(numbers.filter((_, i) => rights[i] === true)));
+      }),
+    );
   });
 });
