@@ -122,10 +122,10 @@ export class Announcer {
     else await session.call(serverCommands.hold, { ...held, file, chunks: held.chunks });
   }
 
-  async #tellMore(file: string, chunks: readonly number[]): Promise<void> {
+  async #tellMore(file: string, add: number[]): Promise<void> {
     const { session, about } = this.#options;
     const held = about(file);
-    if (held !== undefined) await session.call(serverCommands.hold, { ...held, file, chunks: { add: [...chunks] } });
+    if (held !== undefined) await session.call(serverCommands.hold, { ...held, file, chunks: { add } });
   }
 
   /** Chunks that become whole meanwhile are told together. */
