@@ -4,7 +4,6 @@ import { copyFile, link, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildManifest } from '../src/chunks/manifest.js';
 import { openPart } from '../src/chunks/part.js';
-import { dialAgent } from '../src/client/dial.js';
 import { agentCommands } from '../src/protocol/commands/agent.js';
 import type { Connection } from '../src/protocol/connection.js';
 import { Cast } from '../test/support/cast.js';
@@ -61,8 +60,7 @@ export class Agents {
       for (const name of names) {
         const person = cast.person(name, `of ${name}`, environment(name));
         await person.ok('login');
-        const face = await dialAgent(person.home);
-        if (face === undefined) throw new Error(`${name} has no agent`);
+        const face = await person.dial();
         agents.push({ name, pid: person.agentPid, face });
       }
       const downloader = agents.at(-1);

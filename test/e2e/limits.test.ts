@@ -3,7 +3,6 @@ import { expect } from 'chai';
 import { randomFillSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dialAgent } from '../../src/client/dial.js';
 import { agentCommands } from '../../src/protocol/commands/agent.js';
 import { Cast } from '../support/cast.js';
 import type { Person } from '../support/cast.js';
@@ -55,8 +54,7 @@ describe('limits of rates', function () {
     void going.finally(() => (over = true));
     const isOver = (): boolean => over;
     // A command would take a while to start.
-    const face = await dialAgent(person.home);
-    if (face === undefined) throw new Error(`${person.name} has no agent`);
+    const face = await person.dial();
     try {
       while (!isOver()) {
         const { reasons } = await face.call(agentCommands.why, { file });

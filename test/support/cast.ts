@@ -9,6 +9,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { dialAgent } from '../../src/client/dial.js';
 import { agentCommands } from '../../src/protocol/commands/agent.js';
+import type { Connection } from '../../src/protocol/connection.js';
+import { until } from '../crash/chance.js';
 
 export const SERVER_MAIN = fileURLToPath(new URL('../../src/server/main.js', import.meta.url));
 export const CLIENT_MAIN = fileURLToPath(new URL('../../src/client/main.js', import.meta.url));
@@ -188,22 +190,30 @@ export class Person {
     return child;
   }
 
+  /** A connection to this user's agent, which runs; closed by whoever asked for it. */
+  async dial(): Promise<Connection> {
+    const face = await dialAgent(this.home);
+    if (face === undefined) throw new Error(`${this.name} has no agent`);
+    return face;
+  }
+
   /**
    * Waits until this user's running download of a file has at least so many bytes, and how many it has then. Asked of
    * the agent itself: while a command starts on a busy machine the download could end.
    */
   async hasFetched(file: string, least: number): Promise<number> {
-    const face = await dialAgent(this.home);
-    if (face === undefined) throw new Error(`${this.name} has no agent`);
+    const face = await this.dial();
+    let bytes = 0;
     try {
-      for (;;) {
+      await until(`${this.name} has ${least} bytes of ${file}`, async () => {
         const { transfers } = await face.call(agentCommands.transfers, {});
-        const found = transfers.find((each) => each.file === file && each.direction === 'download');
-        if (found !== undefined && found.bytes >= least) return found.bytes;
-      }
+        bytes = transfers.find((each) => each.file === file && each.direction === 'download')?.bytes ?? 0;
+        return bytes >= least;
+      });
     } finally {
       await face.close();
     }
+    return bytes;
   }
 
   async leave(): Promise<void> {
